@@ -1,0 +1,181 @@
+//! A byte buffer that is filled at the end and consumed at the front, and its free list.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Bytes that were read and not yet consumed, with room for more behind them.
+///
+/// The storage is zeroed once, when it is made, so that reading into it needs no `unsafe`; it is
+/// then reused in place for as long as the connection has something to read.
+#[derive(Debug, Default)]
+pub struct Buf {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buf {
+    /// An empty buffer with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: vec![0; capacity].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    /// How many unread bytes it holds.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds no unread bytes.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many bytes it can hold in all.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The unread bytes.
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// The unread bytes, to be changed in place.
+    pub fn unread_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// The room behind the unread bytes. Call [`Buf::compact`] first where more is wanted.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    /// Says that `count` bytes were written to [`Buf::room`].
+    ///
+    /// # Panics
+    /// If there was less room than that.
+    pub fn filled(&mut self, count: usize) {
+        assert!(self.end + count <= self.bytes.len(), "more was filled than there was room for");
+        self.end += count;
+    }
+
+    /// Drops `count` unread bytes from the front.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn consume(&mut self, count: usize) {
+        assert!(count <= self.len(), "more was consumed than there was");
+        self.start += count;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Moves the unread bytes to the front, so that all free space is room.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Grows the storage to `capacity`, keeping what is unread. Never shrinks.
+    pub fn grow(&mut self, capacity: usize) {
+        if capacity > self.bytes.len() {
+            let mut bytes = vec![0; capacity].into_boxed_slice();
+            let len = self.len();
+            bytes[..len].copy_from_slice(self.unread());
+            *self = Self { bytes, start: 0, end: len };
+        }
+    }
+
+    /// Appends bytes, growing the storage where it must.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if self.bytes.len() - self.end < bytes.len() {
+            self.compact();
+            let wanted = self.end + bytes.len();
+            if wanted > self.bytes.len() {
+                self.grow(wanted.next_power_of_two());
+            }
+        }
+        self.room()[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// Drops all unread bytes.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+}
+
+/// A worker's free list of buffers of one size.
+///
+/// A buffer that was grown past that size, or that comes back when the list is full, is freed.
+#[derive(Debug, Clone)]
+pub struct BufPool {
+    free: Rc<RefCell<Vec<Buf>>>,
+    size: usize,
+    keep: usize,
+}
+
+impl BufPool {
+    /// A pool of buffers of `size` bytes that keeps at most `keep` of them.
+    pub fn new(size: usize, keep: usize) -> Self {
+        Self { free: Rc::default(), size, keep }
+    }
+
+    /// An empty buffer.
+    pub fn take(&self) -> Buf {
+        self.free.borrow_mut().pop().unwrap_or_else(|| Buf::with_capacity(self.size))
+    }
+
+    /// Takes a buffer back; what it held is dropped.
+    pub fn give(&self, mut buf: Buf) {
+        let mut free = self.free.borrow_mut();
+        if buf.capacity() == self.size && free.len() < self.keep {
+            buf.clear();
+            free.push(buf);
+        }
+    }
+
+    /// The size of the buffers, in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_unread_bytes_through_compaction_and_growth() {
+        let mut buf = Buf::with_capacity(8);
+        buf.extend(b"abcdef");
+        buf.consume(4);
+        buf.extend(b"ghijkl");
+        assert_eq!(buf.unread(), b"efghijkl");
+        assert_eq!(buf.capacity(), 8);
+        buf.extend(b"m");
+        assert_eq!(buf.unread(), b"efghijklm");
+        buf.consume(9);
+        assert!(buf.is_empty());
+    }
+
+    #[test]
+    fn the_pool_hands_out_what_it_got_back() {
+        let pool = BufPool::new(16, 1);
+        let mut buf = pool.take();
+        buf.extend(b"secret");
+        pool.give(buf);
+        let again = pool.take();
+        assert!(again.is_empty());
+        let mut grown = pool.take();
+        grown.grow(32);
+        pool.give(grown);
+        assert_eq!(pool.take().capacity(), 16);
+    }
+}

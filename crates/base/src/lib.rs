@@ -1,0 +1,29 @@
+//! What every rosn crate shares, and nothing that needs an async runtime.
+//!
+//! * [`Addr`]: where to listen or connect, as configurations write it.
+//! * [`Buf`] and [`BufPool`]: a byte buffer that is filled at the end and consumed at the front,
+//!   and the free list that hands it out again.
+//! * [`Clock`]: one reading of the time per wake-up.
+//! * [`Wheel`]: a coarse timer wheel whose deadlines are plain numbers, moved for free.
+//! * [`stats`]: counters that each worker writes alone and a scrape adds up.
+//!
+//! ```
+//! use rosn_base::Addr;
+//!
+//! let addr: Addr = "127.0.0.1:2045".parse()?;
+//! assert_eq!(addr.port(), Some(2045));
+//! let socket: Addr = "unix:/run/app.sock".parse()?;
+//! assert_eq!(socket.to_string(), "unix:/run/app.sock");
+//! # Ok::<(), rosn_base::AddrError>(())
+//! ```
+
+mod addr;
+mod buf;
+mod clock;
+pub mod stats;
+mod wheel;
+
+pub use addr::{Addr, AddrError};
+pub use buf::{Buf, BufPool};
+pub use clock::Clock;
+pub use wheel::{Timer, Wheel};

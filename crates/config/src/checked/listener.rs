@@ -1,0 +1,174 @@
+//! Listeners and what they do with a connection.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosn_base::Addr;
+
+use crate::Template;
+
+/// One of `servers[0].listeners`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Unique; the address where the file gives none.
+    pub name: Arc<str>,
+    /// `Ip` or `Unix`, never `Name`.
+    pub address: Addr,
+    /// `network`.
+    pub network: Network,
+    /// `bind_port`: false = a virtual listener, reached only through `use_original_dst` of another.
+    pub bind: bool,
+    /// `reuseport`, for UDP.
+    pub reuse_port: bool,
+    /// `use_original_dst`, or the `original_dst` listener filter.
+    pub original_dst: Option<OriginalDst>,
+    /// `type`: `ingress`, `egress` or empty.
+    pub direction: String,
+    /// `access_logs`.
+    pub access_logs: Vec<AccessLog>,
+    /// `connection_idle_timeout`; see [`IdleTimeout`].
+    pub idle_timeout: IdleTimeout,
+    /// `max_connections` (a key of rosn's): open connections of this listener.
+    pub max_connections: Option<NonZeroU32>,
+    /// What is done with a connection.
+    pub service: Service,
+}
+
+/// `connection_idle_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IdleTimeout {
+    /// Not given: [`Limits::idle_timeout`](super::Limits) for HTTP, 90 s for tcp_proxy, 5 s for UDP.
+    #[default]
+    Default,
+    /// `"0"`: never.
+    Never,
+    /// This long without an active stream, or for tcp_proxy without bytes in either direction.
+    After(Duration),
+}
+
+/// The kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Network {
+    Tcp,
+    Udp,
+    Unix,
+}
+
+/// How the address that the client meant is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OriginalDst {
+    /// By iptables REDIRECT or TPROXY.
+    pub kind: OriginalDstKind,
+    /// `fallback_to_local`: look for a listener on 127.0.0.1 with that port, instead of 0.0.0.0.
+    pub fallback_to_local: bool,
+}
+
+/// See [`OriginalDst`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OriginalDstKind {
+    /// SO_ORIGINAL_DST, set by `iptables -j REDIRECT`.
+    Redirect,
+    /// The local address of the socket, by `iptables -j TPROXY` and IP_TRANSPARENT.
+    Tproxy,
+}
+
+/// One of `access_logs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLog {
+    /// `log_path`; default `<log directory>/<listener>_access.log`.
+    pub path: PathBuf,
+    /// `log_format`, or `json_format` (a key of rosn's).
+    pub format: AccessLogFormat,
+}
+
+/// What a line of the access log looks like.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AccessLogFormat {
+    /// Text with %variables%.
+    Text(Template),
+    /// A JSON object: keys and the templates of their values, in order.
+    Json(Vec<(String, Template)>),
+}
+
+/// What a listener does with a connection, by the network filters of its chain.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Service {
+    /// `proxy`.
+    Http(HttpProxy),
+    /// `tcp_proxy`.
+    Tcp(StreamProxy),
+    /// `udp_proxy`.
+    Udp(StreamProxy),
+    /// The chain needs something that this build does not do. The listener is not bound, because
+    /// serving without it would serve wrongly or without a protection; the text says what is missing.
+    Inactive(String),
+}
+
+/// The `proxy` network filter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpProxy {
+    /// `downstream_protocol`: what clients may speak. Never empty.
+    pub protocols: Vec<Protocol>,
+    /// `upstream_protocol`, where it names one protocol.
+    pub upstream_protocol: Option<Protocol>,
+    /// `router_config_name`: a key of [`Config::routers`](super::Config).
+    pub router: Arc<str>,
+    /// `extend_config.max_header_size`; `None` = [`Limits::max_head_bytes`](super::Limits).
+    pub max_head_bytes: Option<usize>,
+    /// `extend_config.max_request_body_size`, in bytes; `None` = unlimited.
+    pub max_body_bytes: Option<u64>,
+}
+
+/// An application protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Protocol {
+    Http1,
+    Http2,
+    Bolt,
+    BoltV2,
+    Dubbo,
+    DubboThrift,
+    Tars,
+}
+
+/// The `tcp_proxy` and `udp_proxy` network filters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamProxy {
+    /// `stat_prefix`, may be empty.
+    pub stat_prefix: String,
+    /// The first that matches is taken; `cluster` is a route without conditions. Never empty.
+    pub routes: Vec<StreamRoute>,
+    /// `idle_timeout`; wins over the listener's.
+    pub idle_timeout: Option<Duration>,
+    /// `max_connect_attempts` (3): how many hosts are tried.
+    pub max_connect_attempts: u32,
+}
+
+/// A route by address. Empty lists match everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamRoute {
+    /// A key of [`Config::clusters`](super::Config).
+    pub cluster: Arc<str>,
+    /// Ranges that the client's address may be in.
+    pub sources: Vec<CidrRange>,
+    /// Ranges that the address the client connected to may be in.
+    pub destinations: Vec<CidrRange>,
+    /// Ports that the client may come from, as inclusive ranges.
+    pub source_ports: Vec<(u16, u16)>,
+    /// Ports that the client may have connected to, as inclusive ranges.
+    pub destination_ports: Vec<(u16, u16)>,
+}
+
+/// A range of IP addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CidrRange {
+    /// Any address in the range.
+    pub address: IpAddr,
+    /// How many leading bits are fixed.
+    pub prefix: u8,
+}

@@ -1,0 +1,33 @@
+//! A configuration whose every reference is resolved and every value is in its own type.
+//!
+//! All types compare by value, so that two configurations can be told apart piece by piece.
+
+mod cluster;
+mod listener;
+mod router;
+mod server;
+
+pub use cluster::*;
+pub use listener::*;
+pub use router::*;
+pub use server::*;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What concerns the process: workers, limits, logs, files.
+    pub server: Server,
+    /// In the order of the file. Names are unique.
+    pub listeners: Vec<Arc<Listener>>,
+    /// By `router_config_name`.
+    pub routers: BTreeMap<Arc<str>, Arc<Router>>,
+    /// By name.
+    pub clusters: BTreeMap<Arc<str>, Arc<Cluster>>,
+    /// The admin server; `None` where the configuration has none.
+    pub admin: Option<Admin>,
+    /// What is measured and where it is shown.
+    pub metrics: Metrics,
+}

@@ -1,0 +1,5 @@
+//! MOSN configuration (placeholder docs).
+pub mod checked;
+pub mod template;
+
+pub use template::{Template, Variable, Variables};
