@@ -2,4 +2,4 @@
 pub mod checked;
 pub mod template;
 
-pub use template::{Template, Variable, Variables};
+pub use template::{Template, TemplateError, Variable, Variables};
