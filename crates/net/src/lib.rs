@@ -1,1 +1,59 @@
-//! placeholder
+//! Sockets of a proxy: listen, accept, dial, tunnel, and where a connection was meant to go.
+//!
+//! The way of a connection through this crate:
+//!
+//! 1. [`bind_tcp`], [`bind_unix`] and [`bind_udp`] open what is listened on. A [`BindError`] says
+//!    what is wrong in words an operator can act on, with the process that holds the port.
+//! 2. [`accept_error`] tells an accept loop whether to go on, to wait or to give up.
+//! 3. A [`Stream`] is an accepted or dialed connection, [`ConnInfo`] what is known about it, and
+//!    [`original_dst`] the address that a redirected client meant.
+//! 4. [`dial()`] opens the connection to the other side.
+//! 5. A [`Tunnel`] moves the bytes between the two until both sides have ended.
+//!
+//! There are no timers here: every future is cancelled by dropping it, and the caller knows best
+//! when to.
+//!
+//! ```
+//! use rosn_base::Addr;
+//! use rosn_net::{DialOptions, ListenOptions, Stream, Tunnel, bind_tcp, dial};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+//! # runtime.block_on(async {
+//! let listener = bind_tcp("127.0.0.1:0".parse()?, &ListenOptions::default())?;
+//! let addr = Addr::Ip(listener.local_addr()?);
+//! let listener = tokio::net::TcpListener::from_std(listener)?;
+//!
+//! // A client that says nothing, and a server that is the same listener.
+//! let client = dial(&addr, &DialOptions::default()).await?;
+//! let (downstream, _) = listener.accept().await?;
+//! let upstream = dial(&addr, &DialOptions::default()).await?;
+//! let (server, _) = listener.accept().await?;
+//! drop((client, server));
+//!
+//! let end = Tunnel::new(Stream::from(downstream), upstream, b"early bytes", b"").run().await;
+//! assert_eq!(end.a_to_b, 11);
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+mod accept;
+mod conn;
+mod dial;
+mod holder;
+mod listen;
+mod original_dst;
+mod stream;
+mod tunnel;
+mod unix;
+
+pub use accept::{AcceptAction, accept_error};
+pub use conn::{ConnInfo, PeerAddr};
+pub use dial::{DialError, DialOptions, dial, dial_udp};
+pub use holder::Holder;
+pub use listen::{BindError, ListenOptions, bind_tcp, bind_udp, check_free};
+pub use original_dst::original_dst;
+pub use stream::Stream;
+pub use tunnel::{Side, Tunnel, TunnelEnd, TunnelReason};
+pub use unix::{SocketFile, UnixBound, bind_unix};
