@@ -1,0 +1,44 @@
+//! `/api/v1/stats`, `/api/v1/stats_glob`, `/metrics` and `/api/v1/connections`.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::Call;
+use crate::control::WorkerConnections;
+use crate::metrics::exposition;
+use crate::request::{Reply, json_indented, text};
+
+/// All statistics, or with `key=` some.
+pub(super) fn stats(call: &Call) -> Reply {
+    let key = match call.query.keys()[..] {
+        [] => None,
+        [_] => Some(call.query.first("key").unwrap_or_default()),
+        _ => return text(StatusCode::BAD_REQUEST, "only support one parameter"),
+    };
+    match (call.control.stats(key), key) {
+        (Some(stats), _) => json_indented(StatusCode::OK, &stats),
+        (None, Some(key)) => text(StatusCode::OK, format!("no metrics key: {key}")),
+        (None, None) => json_indented(StatusCode::OK, &json!({})),
+    }
+}
+
+pub(super) fn glob(call: &Call) -> Reply {
+    text(StatusCode::OK, call.control.stats_glob())
+}
+
+pub(super) fn prometheus(call: &Call) -> Reply {
+    exposition(call.control.prometheus())
+}
+
+/// What is open, in all and in each worker.
+pub(super) fn connections(call: &Call) -> Reply {
+    let workers = call.control.connections();
+    let total =
+        workers.iter().fold(WorkerConnections::default(), |sum, worker| WorkerConnections {
+            downstream: sum.downstream + worker.downstream,
+            requests: sum.requests + worker.requests,
+            upstream: sum.upstream + worker.upstream,
+            upstream_idle: sum.upstream_idle + worker.upstream_idle,
+        });
+    json_indented(StatusCode::OK, &json!({"total": total, "workers": workers}))
+}
