@@ -1,0 +1,9 @@
+//! Bodies, in and out of their framing.
+
+mod decode;
+mod encode;
+mod extension;
+mod trailer;
+
+pub use decode::{BodyDecoder, Decoded};
+pub use encode::{BodyEncoder, Frame};

@@ -1,0 +1,166 @@
+//! Field names that mean something to a proxy.
+
+/// A known field name. Names are compared without regard to case, RFC 9110 section 5.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is the field of that name; `as_str` spells it")]
+pub enum Name {
+    /// A name that is not in this list.
+    #[default]
+    Other,
+    Accept,
+    AcceptEncoding,
+    Authorization,
+    CacheControl,
+    Connection,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Date,
+    Expect,
+    Host,
+    KeepAlive,
+    Location,
+    ProxyConnection,
+    Referer,
+    Server,
+    SetCookie,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    Via,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedProto,
+    XRequestId,
+}
+
+impl Name {
+    /// The known name that these bytes spell, in any case.
+    pub fn of(bytes: &[u8]) -> Self {
+        // The length leaves few candidates, mostly one.
+        let candidates: &[Self] = match bytes.len() {
+            2 => &[Self::Te],
+            3 => &[Self::Via],
+            4 => &[Self::Host, Self::Date],
+            6 => &[Self::Accept, Self::Cookie, Self::Expect, Self::Server],
+            7 => &[Self::Referer, Self::Upgrade, Self::Trailer],
+            8 => &[Self::Location],
+            10 => &[Self::Connection, Self::UserAgent, Self::SetCookie, Self::KeepAlive],
+            12 => &[Self::ContentType, Self::XRequestId],
+            13 => &[Self::CacheControl, Self::Authorization],
+            14 => &[Self::ContentLength],
+            15 => &[Self::AcceptEncoding, Self::XForwardedFor],
+            16 => &[Self::ContentEncoding, Self::ProxyConnection, Self::XForwardedHost],
+            17 => &[Self::TransferEncoding, Self::XForwardedProto],
+            _ => &[],
+        };
+        for &candidate in candidates {
+            if candidate.as_str().as_bytes().eq_ignore_ascii_case(bytes) {
+                return candidate;
+            }
+        }
+        Self::Other
+    }
+
+    /// The name in lower case; empty for [`Name::Other`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Other => "",
+            Self::Accept => "accept",
+            Self::AcceptEncoding => "accept-encoding",
+            Self::Authorization => "authorization",
+            Self::CacheControl => "cache-control",
+            Self::Connection => "connection",
+            Self::ContentEncoding => "content-encoding",
+            Self::ContentLength => "content-length",
+            Self::ContentType => "content-type",
+            Self::Cookie => "cookie",
+            Self::Date => "date",
+            Self::Expect => "expect",
+            Self::Host => "host",
+            Self::KeepAlive => "keep-alive",
+            Self::Location => "location",
+            Self::ProxyConnection => "proxy-connection",
+            Self::Referer => "referer",
+            Self::Server => "server",
+            Self::SetCookie => "set-cookie",
+            Self::Te => "te",
+            Self::Trailer => "trailer",
+            Self::TransferEncoding => "transfer-encoding",
+            Self::Upgrade => "upgrade",
+            Self::UserAgent => "user-agent",
+            Self::Via => "via",
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::XForwardedHost => "x-forwarded-host",
+            Self::XForwardedProto => "x-forwarded-proto",
+            Self::XRequestId => "x-request-id",
+        }
+    }
+
+    /// Whether the field is for the next hop only, RFC 9110 section 7.6.1, whatever Connection
+    /// says.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::KeepAlive
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::Trailer
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Name;
+
+    #[test]
+    fn every_name_is_found_in_any_case() {
+        for id in 1..=Name::XRequestId as u8 {
+            let found = ALL.iter().find(|name| **name as u8 == id).expect("it is in the list");
+            assert_eq!(Name::of(found.as_str().as_bytes()), *found);
+            assert_eq!(Name::of(found.as_str().to_ascii_uppercase().as_bytes()), *found);
+        }
+        for other in ["", "hos", "hosts", "xost", "content_length", "content-lengtH\0"] {
+            assert_eq!(Name::of(other.as_bytes()), Name::Other, "{other:?}");
+        }
+    }
+
+    const ALL: &[Name] = &[
+        Name::Accept,
+        Name::AcceptEncoding,
+        Name::Authorization,
+        Name::CacheControl,
+        Name::Connection,
+        Name::ContentEncoding,
+        Name::ContentLength,
+        Name::ContentType,
+        Name::Cookie,
+        Name::Date,
+        Name::Expect,
+        Name::Host,
+        Name::KeepAlive,
+        Name::Location,
+        Name::ProxyConnection,
+        Name::Referer,
+        Name::Server,
+        Name::SetCookie,
+        Name::Te,
+        Name::Trailer,
+        Name::TransferEncoding,
+        Name::Upgrade,
+        Name::UserAgent,
+        Name::Via,
+        Name::XForwardedFor,
+        Name::XForwardedHost,
+        Name::XForwardedProto,
+        Name::XRequestId,
+    ];
+}
