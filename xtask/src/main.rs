@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's own commands.
+//!
+//! ```text
+//! cargo xtask ci              everything that CI checks apart from the tests
+//! cargo xtask layers          who imports whom, and where `unsafe` may stand
+//! cargo xtask schema          write docs/schema.json and docs/reference.md
+//! cargo xtask schema --check  fail where the committed ones differ
+//! cargo xtask sizes           lengths of files and functions
+//! cargo xtask bench ...       rosn side by side with its peers (bench/README.md)
+//! ```
+
+mod bench;
+mod ci;
+mod command;
+mod layers;
+mod rust_source;
+mod schema;
+mod sizes;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (name, rest) = match arguments.split_first() {
+        Some((name, rest)) => (name.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match (name, rest) {
+        ("ci", []) => ci::check(),
+        ("layers", []) => layers::run(),
+        ("schema", []) => schema::write(),
+        ("schema", [flag]) if flag == "--check" => schema::check(),
+        ("sizes", []) => sizes::run(),
+        ("bench", options) => bench::compare(options),
+        ("help" | "--help" | "-h", _) => {
+            println!("cargo xtask ci | layers | schema [--check] | sizes | bench [options]");
+            Ok(())
+        }
+        _ => bail!("no such command: {}; try `cargo xtask help`", arguments.join(" ")),
+    }
+}

@@ -1,0 +1,69 @@
+//! Builds rosn and what the side-by-side benchmark needs, and runs it.
+
+use anyhow::Result;
+
+use crate::command::run;
+use crate::workspace::Workspace;
+
+/// A run that only shows that everything works.
+const QUICK: &[&str] = &[
+    "--peers=nginx,haproxy",
+    "--workloads=h1-1k,l4-req",
+    "--rounds=1",
+    "--seconds=1",
+    "--retries=0",
+    "--quiet=0",
+];
+
+/// `options` go on to `bench/run.py`, apart from `--quick`; a later option wins over an earlier one.
+pub(crate) fn compare(options: &[String]) -> Result<()> {
+    let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    if let Some(at) = options.iter().position(|option| *option == "--quick") {
+        options.splice(at..=at, []);
+        options.splice(0..0, QUICK.iter().copied());
+    }
+    if options.contains(&"--help") {
+        return run("python3", &["bench/run.py", "--help"]);
+    }
+    let peers = list(&options, "--peers");
+    run("sh", &[&["bench/setup.sh"], &peers[..]].concat())?;
+    let target = Workspace::read()?.target;
+    let workloads = list(&options, "--workloads");
+    let release = ["build", "--release", "--locked", "--package", "rosn", "--target-dir"];
+
+    let target = target.display().to_string();
+    run("cargo", &[&release[..], &[&target]].concat())?;
+    let rosn = format!("--rosn={target}/release/rosn");
+    let mut arguments = vec!["bench/run.py", &rosn];
+
+    let (own_target, counted);
+    if workloads.is_empty() || workloads.contains(&"allocations") {
+        own_target = format!("{target}/system-allocator");
+        run("cargo", &[&release[..], &[&own_target, "--no-default-features"]].concat())?;
+        counted = format!("--rosn-system-allocator={own_target}/release/rosn");
+        arguments.push(&counted);
+    }
+    arguments.extend(options);
+    run("python3", &arguments)
+}
+
+/// The words of the last `name a,b` or `name=a,b`; none where the option is not given.
+fn list<'a>(options: &[&'a str], name: &str) -> Vec<&'a str> {
+    let value = options.iter().enumerate().rev().find_map(|(at, option)| {
+        let rest = option.strip_prefix(name)?;
+        if rest.is_empty() { options.get(at + 1).copied() } else { rest.strip_prefix('=') }
+    });
+    value.map_or_else(Vec::new, |value| value.split(',').collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_found_and_the_last_wins() {
+        assert_eq!(list(&["--peers=a,b", "--rounds", "1", "--peers", "c"], "--peers"), ["c"]);
+        assert_eq!(list(&["--peers", "a,b"], "--peers"), ["a", "b"]);
+        assert!(list(&["--rounds", "1", "--peers"], "--peers").is_empty());
+    }
+}
