@@ -39,7 +39,6 @@ pub struct Log {
 
 #[derive(Debug)]
 struct Inner {
-    target: LogTarget,
     level: AtomicU8,
     layout: Layout,
     channel: Arc<Channel>,
@@ -53,12 +52,8 @@ impl Log {
     /// # Errors
     /// If the file cannot be opened or made, or there is no syslog daemon.
     pub fn start(writer: &Writer, config: &checked::Log) -> Result<Self, OpenError> {
-        let target = match &config.target {
-            LogTarget::File(path) => target_of(path),
-            other => other.clone(),
-        };
-        let channel = writer.channel(&target, config.roller, 1, MAX_LINES)?;
-        let terminal = match target {
+        let channel = writer.channel(&config.target, config.roller, 1, MAX_LINES)?;
+        let terminal = match config.target {
             LogTarget::Stdout => std::io::stdout().is_terminal(),
             LogTarget::Stderr => std::io::stderr().is_terminal(),
             LogTarget::Syslog(_) | LogTarget::File(_) => false,
@@ -71,7 +66,7 @@ impl Log {
             None => Layout::Plain,
         };
         let level = AtomicU8::new(config.level as u8);
-        let inner = Inner { target, level, layout, channel, told: AtomicU64::new(0) };
+        let inner = Inner { level, layout, channel, told: AtomicU64::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -112,12 +107,12 @@ impl Log {
 
     /// Whether MOSN's admin calls mean this log by `path`: `""` is the default logger.
     pub fn is_named(&self, path: &str) -> bool {
-        path.is_empty() || path == self.path() || target_of(path.as_ref()) == self.inner.target
+        path.is_empty() || target_of(path.as_ref()) == *self.inner.channel.sink().target()
     }
 
     /// Where it goes, as a configuration writes it: a path, `stdout`, `stderr`, `syslog`, ….
     pub fn path(&self) -> String {
-        target_name(&self.inner.target)
+        target_name(self.inner.channel.sink().target())
     }
 
     /// Turns the log on or off.

@@ -12,6 +12,8 @@ use crate::file::LogFile;
 use crate::syslog::{Header, Syslog};
 use crate::writer::lock;
 
+const SYSLOG_SCHEME: &str = "syslog://";
+
 /// A log that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the log {target}: {cause}")]
@@ -43,9 +45,9 @@ enum Output {
 }
 
 impl Sink {
-    /// Opens a target.
-    pub(crate) fn open(target: &LogTarget, roller: Roller, now: &Zoned) -> Result<Self, OpenError> {
-        let opened = match target {
+    /// Opens a target, which is [`canonical`].
+    pub(crate) fn open(target: LogTarget, roller: Roller, now: &Zoned) -> Result<Self, OpenError> {
+        let opened = match &target {
             LogTarget::Stdout => Ok((Output::Stdout, None)),
             LogTarget::Stderr => Ok((Output::Stderr, None)),
             LogTarget::Syslog(address) => Syslog::open(address.as_deref())
@@ -55,9 +57,9 @@ impl Sink {
             }
         };
         let (output, header) =
-            opened.map_err(|cause| OpenError { target: target_name(target), cause })?;
+            opened.map_err(|cause| OpenError { target: target_name(&target), cause })?;
         Ok(Self {
-            target: target.clone(),
+            target,
             enabled: AtomicBool::new(true),
             header,
             failing: AtomicBool::new(false),
@@ -137,9 +139,22 @@ pub(crate) fn target_of(path: &Path) -> LogTarget {
         Some("stdout" | "/dev/stdout") => LogTarget::Stdout,
         Some("" | "stderr" | "/dev/stderr") => LogTarget::Stderr,
         Some("syslog") => LogTarget::Syslog(None),
-        Some(text) if text.starts_with("syslog://") => LogTarget::Syslog(Some(text.to_owned())),
-        // Two spellings of one path are one file; links are not followed.
-        _ => LogTarget::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
+        Some(text) if text.starts_with(SYSLOG_SCHEME) => {
+            canonical(LogTarget::Syslog(Some(text.to_owned())))
+        }
+        _ => canonical(LogTarget::File(path.to_owned())),
+    }
+}
+
+/// The one spelling of a target, by which logs find that they share it. Links are not followed.
+pub(crate) fn canonical(target: LogTarget) -> LogTarget {
+    match target {
+        LogTarget::File(path) => LogTarget::File(std::path::absolute(&path).unwrap_or(path)),
+        LogTarget::Syslog(Some(address)) => {
+            let address = address.strip_prefix(SYSLOG_SCHEME).unwrap_or(&address);
+            LogTarget::Syslog(Some(address.to_owned()))
+        }
+        stream => stream,
     }
 }
 
@@ -149,8 +164,7 @@ pub(crate) fn target_name(target: &LogTarget) -> String {
         LogTarget::Stdout => "stdout".to_owned(),
         LogTarget::Stderr => "stderr".to_owned(),
         LogTarget::Syslog(None) => "syslog".to_owned(),
-        LogTarget::Syslog(Some(address)) if address.contains("://") => address.clone(),
-        LogTarget::Syslog(Some(address)) => format!("syslog://{address}"),
+        LogTarget::Syslog(Some(address)) => format!("{SYSLOG_SCHEME}{address}"),
         LogTarget::File(path) => path.display().to_string(),
     }
 }

@@ -56,11 +56,9 @@ pub(crate) enum Syslog {
 }
 
 impl Syslog {
-    /// Connects. `address` is `host[:port][/tag]`, with or without `syslog://`; `None` is this
-    /// host's daemon. Names are resolved once.
+    /// Connects. `address` is `host[:port][/tag]`; `None` is this host's daemon. Names are resolved once.
     pub(crate) fn open(address: Option<&str>) -> io::Result<(Self, Header)> {
         let Some(address) = address else { return Self::local(Path::new(LOCAL_SOCKET)) };
-        let address = address.split_once("://").map_or(address, |(_, rest)| rest);
         let (address, tag) = address.split_once('/').unwrap_or((address, ""));
         let tag = if tag.is_empty() { DEFAULT_TAG } else { tag }.to_owned();
         let has_port = address.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok())
@@ -131,7 +129,7 @@ mod tests {
     fn a_remote_daemon_gets_one_datagram_a_line() {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         daemon.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let address = format!("syslog://{}/edge", daemon.local_addr().unwrap());
+        let address = format!("{}/edge", daemon.local_addr().unwrap());
         let (mut syslog, mut header) = Syslog::open(Some(&address)).unwrap();
         header.host = Some("box".to_owned());
         let mut lines = Vec::new();
@@ -175,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_port_and_the_tag_may_be_left_out() {
-        for address in ["127.0.0.1", "syslog://127.0.0.1/x", "[::1]:5140/x", "::1", "[::1]"] {
+        for address in ["127.0.0.1", "127.0.0.1/x", "[::1]:5140/x", "::1", "[::1]"] {
             let (syslog, header) = Syslog::open(Some(address)).unwrap();
             let Syslog::Remote(socket) = syslog else { panic!("not remote") };
             let port = if address.contains("5140") { 5140 } else { 514 };

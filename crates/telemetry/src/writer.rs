@@ -11,7 +11,7 @@ use jiff::Zoned;
 use rosn_config::checked::{LogTarget, Roller};
 
 use crate::gzip::Gzip;
-use crate::sink::{OpenError, Sink, target_name};
+use crate::sink::{OpenError, Sink, canonical, target_of};
 
 mod channel;
 
@@ -101,8 +101,9 @@ impl Writer {
     /// Returns false if no open log has that path.
     pub fn set_enabled(&self, path: &str, enabled: bool) -> bool {
         let sinks = self.shared.open_sinks();
+        let target = target_of(path.as_ref());
         let mut found = false;
-        for sink in sinks.iter().filter(|sink| target_name(sink.target()) == path) {
+        for sink in sinks.iter().filter(|sink| *sink.target() == target) {
             sink.set_enabled(enabled);
             found = true;
         }
@@ -185,7 +186,10 @@ impl Shared {
         }
         gzip.add(compress);
         let busy = gzip.step().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot compress a rolled log");
+            // One that is gone was removed for its age, or by hand.
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(%error, "cannot compress a rolled log");
+            }
             true
         });
         lock(&self.passes).done = wanted;
@@ -195,9 +199,10 @@ impl Shared {
 
     /// The open sink of a target, opened if need be.
     fn sink(&self, target: &LogTarget, roller: Roller) -> Result<Arc<Sink>, OpenError> {
+        let target = canonical(target.clone());
         let mut sinks = lock(&self.sinks);
         sinks.retain(|sink| sink.strong_count() > 0);
-        let open = sinks.iter().filter_map(Weak::upgrade).find(|sink| sink.target() == target);
+        let open = sinks.iter().filter_map(Weak::upgrade).find(|sink| *sink.target() == target);
         if let Some(sink) = open {
             sink.set_roller(roller);
             return Ok(sink);

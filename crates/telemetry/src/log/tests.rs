@@ -177,11 +177,13 @@ fn syslog_gets_the_severity_of_each_line() {
     let address = format!("syslog://{}/edge", daemon.local_addr().unwrap());
     let writer = Writer::start().unwrap();
     let config = checked::Log {
-        target: LogTarget::Syslog(Some(address)),
+        target: LogTarget::Syslog(Some(address.clone())),
         level: LogLevel::Trace,
         roller: Roller::default(),
     };
     let log = Log::start(&writer, &config).unwrap();
+    assert!(log.is_named(&address) && writer.set_enabled(&address, true));
+    assert_eq!(log.path(), address);
     tracing::subscriber::with_default(log.subscriber(), one_of_each);
     assert!(writer.flush(PATIENCE));
     let pid = std::process::id();
