@@ -6,7 +6,8 @@ from .workloads import CPU
 
 def render(records: list[dict], conditions: str) -> str:
     parts = ["# rosn side by side", conditions]
-    parts += _cost(records) + _speed(records) + _memory(records) + _allocations(records)
+    plain = [one for one in records if one.get("workload") != "routes"]
+    parts += _cost(plain) + _speed(plain) + _memory(records) + _allocations(records) + _routes(records)
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,6 +59,14 @@ def _allocations(records: list[dict]) -> list[str]:
     rows = [[one["workload"], f"{one['per_request']:.4f}", f"{one['bytes_per_request']:.1f}"] for one in found]
     return ["## Allocations of rosn in the steady state",
             _markdown(["workload", "for each request", "bytes for each request"], rows)]
+
+
+def _routes(records: list[dict]) -> list[str]:
+    cells = _medians([one for one in records if one.get("workload") == "routes"], "cpu", "workload", "cost")
+    if not cells:
+        return []
+    return ["## A large route table", "CPU microseconds for each request, with 10 and with 10,000 virtual hosts of ten "
+            "routes each; requests name a random host and route.", _table("workload", cells, lambda value: f"{value:.3g}")]
 
 
 def _medians(records: list[dict], kind: str, key: str, value: str) -> dict[str, dict[str, float]]:
