@@ -1,1 +1,75 @@
-fn main() {}
+//! rosn: a modular network proxy that takes MOSN configurations unchanged.
+//!
+//! This is the command line: it reads flags and environment as MOSN does, finds the configuration,
+//! and starts, stops, reloads or checks. What runs behind `start` is another crate's.
+//!
+//! ```text
+//! rosn start -c config.json      run
+//! rosn check -c config.json      find every fault of a configuration
+//! rosn reload -c config.json     have the running process read it again
+//! rosn stop -c config.json       stop the running process
+//! ```
+//!
+//! Exit codes: 0 done, 1 the command line (or what it names) is wrong, 2 the start failed, 4 the stop
+//! failed.
+
+mod allocator;
+mod check;
+mod cli;
+mod output;
+mod pid_file;
+mod process;
+mod reload;
+mod schema;
+mod source;
+mod start;
+mod stop;
+mod version;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All is done.
+    Ok = 0,
+    /// The command line is wrong, or what it names is.
+    Usage = 1,
+    /// The start failed.
+    Start = 2,
+    /// The stop failed.
+    Stop = 4,
+}
+
+fn main() -> ExitCode {
+    allocator::tune();
+    let exit = match Cli::read(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        Err(error) => {
+            // Help goes to standard output and is no failure.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run(cli: Cli) -> Exit {
+    if cli.version {
+        output::print(&version::line());
+        return Exit::Ok;
+    }
+    match cli.command.unwrap_or(Command::Start(cli.start)) {
+        Command::Start(args) => start::run(args),
+        Command::Stop(args) => stop::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Version(args) => version::run(&args),
+    }
+}

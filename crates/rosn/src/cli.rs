@@ -1,0 +1,304 @@
+//! The command line: rosn's, and all that MOSN's users type.
+
+mod gates;
+mod go_style;
+mod levels;
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+
+use clap::error::Error;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub(crate) use gates::FeatureGates;
+pub(crate) use levels::LogLevelFlag;
+
+const EXAMPLES: &str = "\
+Examples:
+  rosn                                   run the built-in default configuration
+  rosn start -c /etc/rosn/config.json    run a configuration of MOSN's or rosn's, JSON or YAML
+  rosn check -c config.json              find every fault of it without running it
+  rosn reload -c config.json             have the running process read it again
+  rosn stop -c config.json               stop the running process
+
+Exit codes: 0 done, 1 the command line or what it names is wrong, 2 start failed, 4 stop failed";
+
+/// A modular network proxy that takes MOSN configurations unchanged
+///
+/// Without a sub-command it starts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rosn",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    disable_version_flag = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::SetTrue)]
+    pub(crate) version: bool,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// What clap has to say: a fault, or the help that was asked for.
+    pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
+        let command = Self::command();
+        let args = go_style::normalise(&command, args);
+        Self::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+pub(crate) enum Command {
+    /// Start the proxy and stay in the foreground
+    #[command(after_help = "\
+Examples:
+  rosn start -c config.json
+  rosn start -c config.yaml --watch --log-level debug
+  MOSN_CONFIG=config.json rosn start --workers 4
+
+Signals: TERM drains and stops, INT and QUIT stop at once, HUP reads the configuration again,
+USR1 opens log files anew.")]
+    Start(StartArgs),
+    /// Stop the process that was started with a configuration
+    #[command(after_help = "\
+Examples:
+  rosn stop -c config.json
+  rosn stop                      the one that runs the built-in default configuration
+
+It is found by the pid file of the configuration and given 10 s after SIGINT.")]
+    Stop(ControlArgs),
+    /// Have the running process read its configuration again
+    #[command(after_help = "\
+Examples:
+  rosn reload -c config.json
+  rosn reload -c config.json --format json
+
+Only the difference is put into force: connections and listeners that did not change are not
+touched. A configuration with a fault changes nothing, and the faults are shown.")]
+    Reload(ControlArgs),
+    /// Find every fault of a configuration without running it
+    #[command(after_help = "\
+Examples:
+  rosn check -c config.json
+  rosn check -c config.json --strict          unknown keys are errors
+  rosn check -c config.json --format json     for editors and CI
+
+Exit code 0 without errors, 1 with.")]
+    Check(CheckArgs),
+    /// Print the JSON Schema of the configuration, or its reference
+    #[command(after_help = "\
+Examples:
+  rosn schema > rosn.schema.json
+  rosn schema --format markdown > reference.md")]
+    Schema(SchemaArgs),
+    /// Print the version
+    #[command(after_help = "\
+Examples:
+  rosn version
+  rosn version --format json")]
+    Version(VersionArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArg {
+    /// The configuration, JSON or YAML; default configs/mosn_config.json where that is a file, else
+    /// the built-in one
+    #[arg(short = 'c', long = "config", value_name = "FILE", env = "MOSN_CONFIG")]
+    pub(crate) config: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// Follow the configuration: reload when its content changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Take unknown keys as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Worker threads; wins over `processor`, 0 = one for each core
+    #[arg(long, visible_alias = "concurrency", value_name = "N")]
+    workers: Option<usize>,
+    /// Least severe lines of the log: trace, debug, info, warning, error, critical or off
+    #[arg(short = 'l', long, value_name = "LEVEL", env = "LOG_LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Time that active requests are given to finish, in seconds; wins over `graceful_timeout`
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) drain_time_s: Option<u64>,
+    /// Feature gates, as A=true,B=false
+    #[arg(short = 'f', long, value_name = "GATES", env = "FEATURE_GATES", default_value = "")]
+    #[arg(hide_default_value = true)]
+    pub(crate) feature_gates: FeatureGates,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    ignored: IgnoredArgs,
+}
+
+impl StartArgs {
+    /// How many workers are asked for; `None` leaves it to the configuration.
+    pub(crate) fn workers(&self) -> Option<Workers> {
+        self.workers.map(|count| NonZeroUsize::new(count).map_or(Workers::PerCore, Workers::Count))
+    }
+
+    /// The flags that were given and have no effect.
+    pub(crate) fn ignored(&self) -> Vec<&'static str> {
+        self.ignored.given()
+    }
+}
+
+/// How many workers to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// One for each core that the process may use.
+    PerCore,
+    /// This many.
+    Count(NonZeroUsize),
+}
+
+/// Who this process is in a service mesh.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Identity in a service mesh")]
+pub(crate) struct NodeArgs {
+    /// Service cluster
+    #[arg(short = 's', long, value_name = "NAME", env = "SERVICE_CLUSTER")]
+    pub(crate) service_cluster: Option<String>,
+    /// Service node; made of type, pod and domain where it is not given
+    #[arg(short = 'n', long, value_name = "NAME", env = "SERVICE_NODE")]
+    pub(crate) service_node: Option<String>,
+    /// Service type: sidecar or router
+    #[arg(short = 'p', long, value_name = "TYPE", env = "SERVICE_TYPE")]
+    pub(crate) service_type: Option<String>,
+    /// Metadata, as key=value; may be repeated
+    #[arg(long, visible_alias = "sm", value_name = "PAIR", env = "SERVICE_META")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) service_meta: Vec<String>,
+    /// Labels, as key=value; may be repeated
+    #[arg(long, visible_alias = "sl", alias = "service-labels", value_name = "PAIR")]
+    #[arg(env = "SERVICE_LAB", value_delimiter = ',')]
+    pub(crate) service_lables: Vec<String>,
+    /// Domain of the cluster
+    #[arg(long, visible_alias = "domain", value_name = "DOMAIN", env = "CLUSTER_DOMAIN")]
+    pub(crate) cluster_domain: Option<String>,
+    /// Namespace of the pod
+    #[arg(long, visible_alias = "pns", value_name = "NAME", env = "POD_NAMESPACE")]
+    pub(crate) pod_namespace: Option<String>,
+    /// Name of the pod
+    #[arg(long, visible_alias = "pn", value_name = "NAME", env = "POD_NAME")]
+    pub(crate) pod_name: Option<String>,
+    /// Address of the pod
+    #[arg(long, visible_alias = "pi", value_name = "ADDRESS", env = "POD_IP")]
+    pub(crate) pod_ip: Option<String>,
+}
+
+/// Flags that a pilot-agent passes, and MOSN ignores too.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Accepted for compatibility, without effect")]
+struct IgnoredArgs {
+    #[arg(long, alias = "lf", value_name = "TEXT", hide_short_help = true)]
+    log_format: Option<String>,
+    #[arg(long, alias = "lc", value_name = "LEVELS", hide_short_help = true)]
+    component_log_level: Vec<String>,
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
+    local_address_ip_version: Option<String>,
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    restart_epoch: Option<String>,
+    #[arg(long, value_name = "SECONDS", hide_short_help = true)]
+    parent_shutdown_time_s: Option<String>,
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    max_obj_name_len: Option<String>,
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    log_format_prefix_with_location: Option<String>,
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    bootstrap_version: Option<String>,
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    drain_strategy: Option<String>,
+    #[arg(long, value_name = "BOOL", hide_short_help = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    disable_hot_restart: Option<String>,
+}
+
+impl IgnoredArgs {
+    fn given(&self) -> Vec<&'static str> {
+        [
+            ("--log-format", self.log_format.is_some()),
+            ("--component-log-level", !self.component_log_level.is_empty()),
+            ("--local-address-ip-version", self.local_address_ip_version.is_some()),
+            ("--restart-epoch", self.restart_epoch.is_some()),
+            ("--parent-shutdown-time-s", self.parent_shutdown_time_s.is_some()),
+            ("--max-obj-name-len", self.max_obj_name_len.is_some()),
+            ("--log-format-prefix-with-location", self.log_format_prefix_with_location.is_some()),
+            ("--bootstrap-version", self.bootstrap_version.is_some()),
+            ("--drain-strategy", self.drain_strategy.is_some()),
+            ("--disable-hot-restart", self.disable_hot_restart.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect()
+    }
+}
+
+/// What `stop` and `reload` take.
+#[derive(Debug, Args)]
+pub(crate) struct ControlArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// How to tell what happened
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// How to show what was found
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: ReportFormat,
+    /// Take unknown keys as errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VersionArgs {
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: ReportFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// JSON Schema (draft 2020-12), or a page for people
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: SchemaFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ReportFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    #[default]
+    Json,
+    Markdown,
+}
+
+#[cfg(test)]
+mod tests;

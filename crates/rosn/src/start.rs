@@ -1,0 +1,176 @@
+//! `rosn start`.
+
+use std::io;
+use std::time::Duration;
+
+use rosn_config::checked::{Config, Listener, Service};
+use rosn_config::{LoadOptions, Loaded};
+
+use crate::Exit;
+use crate::check;
+use crate::cli::{LogLevelFlag, NodeArgs, StartArgs, Workers};
+use crate::output;
+use crate::pid_file::PidFile;
+use crate::source::Source;
+use crate::version;
+
+/// What a start needs to know.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the running part takes it over")]
+pub(crate) struct StartOptions {
+    /// Where the configuration is read from again.
+    pub(crate) source: Source,
+    /// How it is read.
+    pub(crate) load_options: LoadOptions,
+    /// The configuration, without errors.
+    pub(crate) config: Config,
+    /// The same as it was written, for the dump.
+    pub(crate) raw: serde_json::Value,
+    /// Reload when the content of its files changes.
+    pub(crate) watch: bool,
+    /// Wins over `processor`.
+    pub(crate) workers: Option<Workers>,
+    /// Wins over `default_log_level`.
+    pub(crate) log_level: Option<LogLevelFlag>,
+    /// Wins over `graceful_timeout`.
+    pub(crate) drain: Option<Duration>,
+    /// Every feature gate and whether it is open.
+    pub(crate) features: Vec<(String, bool)>,
+    /// Who this process is in a service mesh.
+    pub(crate) node: NodeArgs,
+    /// The version that the admin API shows.
+    pub(crate) version: &'static str,
+}
+
+/// How a run may fail.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the running part tells them apart")]
+pub(crate) enum RunError {
+    /// Before traffic was served.
+    Start(anyhow::Error),
+    /// While stopping.
+    Stop(anyhow::Error),
+}
+
+/// Runs until the process is told to stop. `started` is called once traffic is served.
+///
+/// This is the one place where the command line meets the running part.
+fn serve(_options: StartOptions, _started: impl FnOnce(&Config)) -> Result<(), RunError> {
+    Err(RunError::Start(anyhow::anyhow!("the running part is not wired to the command line yet")))
+}
+
+pub(crate) fn run(args: StartArgs) -> Exit {
+    let source = match Source::find(&args.config) {
+        Ok(source) => source,
+        Err(error) => {
+            output::complain(&format!("error: {error:#}"));
+            return Exit::Usage;
+        }
+    };
+    let load_options = source.options(args.strict);
+    let Some((config, raw)) = load(&source, args.strict) else { return Exit::Start };
+    // Held until the end: its removal says that the process is gone.
+    let _pid_file = match source.prepare().and_then(|()| PidFile::take(&config.server.pid_file)) {
+        Ok(pid_file) => pid_file,
+        Err(error) => {
+            output::complain(&format!("error: {error:#}"));
+            return Exit::Start;
+        }
+    };
+    if !args.ignored().is_empty() {
+        let flags = args.ignored().join(", ");
+        output::complain(&format!("note: accepted for compatibility, without effect: {flags}"));
+    }
+    let options = StartOptions {
+        load_options,
+        config,
+        raw,
+        watch: args.watch,
+        workers: args.workers(),
+        log_level: log_level(&args),
+        drain: args.drain_time_s.map(Duration::from_secs),
+        features: args.feature_gates.all(),
+        node: args.node,
+        version: version::VERSION,
+        source,
+    };
+    let embedded = options.source == Source::Embedded;
+    let ended = serve(options, |config| output::print(&banner(config, embedded)));
+    let (exit, error) = match ended {
+        Ok(()) => return Exit::Ok,
+        Err(RunError::Start(error)) => (Exit::Start, error.context("rosn could not start")),
+        Err(RunError::Stop(error)) => (Exit::Stop, error.context("rosn did not stop cleanly")),
+    };
+    output::complain(&format!("error: {error:#}"));
+    exit
+}
+
+/// The configuration, or nothing after its faults have been shown.
+fn load(source: &Source, strict: bool) -> Option<(Config, serde_json::Value)> {
+    let Loaded { config, raw, diagnostics } = source.load(strict);
+    if !diagnostics.is_empty() {
+        output::complain(&check::report(&diagnostics, output::colours(&io::stderr())));
+    }
+    if config.is_none()
+        && let Some(hint) = source.hint()
+    {
+        output::complain(&hint);
+    }
+    Some((config?, raw))
+}
+
+fn log_level(args: &StartArgs) -> Option<LogLevelFlag> {
+    let word = args.log_level.as_deref().filter(|word| !word.is_empty())?;
+    let level = LogLevelFlag::parse(word);
+    if level.is_none() {
+        output::complain(&format!(
+            "warning: no log level `{word}`: the configuration's is taken; there are trace, debug, \
+             info, warning, error, critical and off"
+        ));
+    }
+    level
+}
+
+/// What listens, one per line, and what to try.
+fn banner(config: &Config, embedded: bool) -> String {
+    let mut text = version::line();
+    if embedded {
+        text.push_str("running the built-in configuration; give another one with -c FILE\n");
+    }
+    let mut lines: Vec<_> = config.listeners.iter().map(|listener| line(listener)).collect();
+    if let Some(admin) = &config.admin {
+        lines.push(("admin".into(), admin.address.to_string(), "admin API".into()));
+    }
+    for sink in &config.metrics.prometheus {
+        let what = format!("metrics at {}", sink.endpoint);
+        lines.push(("prometheus".into(), sink.address.to_string(), what));
+    }
+    let width = |of: fn(&(String, String, String)) -> &String| {
+        lines.iter().map(|line| of(line).chars().count()).max().unwrap_or_default()
+    };
+    let (names, addresses) = (width(|line| &line.0), width(|line| &line.1));
+    for (name, address, what) in &lines {
+        text.push_str(&format!("  {name:names$}  {address:addresses$}  {what}\n"));
+    }
+    if embedded {
+        text.push_str(
+            "try\n  curl http://127.0.0.1:2045/\n  curl http://127.0.0.1:34901/api/v1/states\n  \
+             curl http://127.0.0.1:34901/\nstop with Ctrl-C or `rosn stop`\n",
+        );
+    }
+    text
+}
+
+fn line(listener: &Listener) -> (String, String, String) {
+    let what = match &listener.service {
+        Service::Inactive(reason) => format!("not started: {reason}"),
+        _ if !listener.bind => "virtual".into(),
+        Service::Http(proxy) => format!("http, router {}", proxy.router),
+        Service::Tcp(_) => "tcp".into(),
+        Service::Udp(_) => "udp".into(),
+    };
+    (listener.name.to_string(), listener.address.to_string(), what)
+}
+
+#[cfg(test)]
+mod tests;
