@@ -89,7 +89,12 @@ impl Stream {
     /// Closes with a reset: the peer sees `ConnectionReset` instead of an end of file, and what
     /// was not sent yet is dropped. A unix socket is closed plainly.
     pub fn reset(self) {
-        if let Self::Tcp(stream) = &self {
+        self.reset_on_close();
+    }
+
+    /// Makes dropping the stream a [`Stream::reset`].
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
             // It fails only for a descriptor that is no socket; then there is nothing to reset.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }

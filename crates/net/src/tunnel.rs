@@ -1,13 +1,18 @@
 //! Moves bytes between two connections until both have ended.
 
+mod direction;
+mod end;
+mod pipe;
+
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::io::Errno;
 
 use crate::Stream;
+use direction::{Direction, Progress};
+use end::End;
 
 /// The two sides of a [`Tunnel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +26,9 @@ pub enum Side {
 /// How a [`Tunnel`] ended.
 #[derive(Debug)]
 pub struct TunnelEnd {
-    /// Bytes that were delivered from a to b.
+    /// Bytes that b's socket took.
     pub a_to_b: u64,
-    /// Bytes that were delivered from b to a.
+    /// Bytes that a's socket took.
     pub b_to_a: u64,
     /// Why it ended.
     pub reason: TunnelReason,
@@ -32,126 +37,130 @@ pub struct TunnelEnd {
 /// Why a [`Tunnel`] ended.
 #[derive(Debug)]
 pub enum TunnelReason {
-    /// Both sides ended, and all bytes were delivered.
+    /// Both sides ended, and all bytes were passed on.
     Eof,
     /// That side reset the connection, or closed it while there still were bytes for it. The other
-    /// side was reset too.
+    /// side is reset too.
     Reset(Side),
     /// The caller's idle deadline passed.
     Idle,
-    /// Another error of that side's socket. Both were reset.
+    /// Another error of that side's socket, such as a dead peer that keep-alive found. Both are
+    /// reset.
     Error(Side, io::Error),
 }
 
 /// Two connections whose bytes go over to each other.
+///
+/// * An end of file on one side ends the sending direction of the other; the way back stays open.
+///   A reset becomes a reset. So each peer sees what it would see without a proxy.
+/// * Bytes are read only when those before them are gone, so that a slow receiver slows down its
+///   sender and a tunnel holds at most one read (16 to 256 KiB, or a pipe of 1 MiB) a direction.
+/// * Bytes are copied at first, in chunks that grow; a direction that has moved 512 KiB goes on by
+///   splice(2), without the bytes ever coming to user space.
+/// * While no bytes are under way a tunnel holds no buffer and no pipe worth mentioning.
+///
+/// Dropping the tunnel closes both connections.
 #[derive(Debug)]
 pub struct Tunnel {
-    a: Stream,
-    b: Stream,
+    a: End,
+    b: End,
     a_to_b: Direction,
     b_to_a: Direction,
 }
 
-#[derive(Debug, Default)]
-struct Direction {
-    pending: Vec<u8>,
-    moved: u64,
-    eof: bool,
-    done: bool,
-}
-
 impl Tunnel {
-    /// Joins two connections. The initial bytes are what was read already of a stream and belongs
-    /// to the other one; they go first.
+    /// Joins two connections. The initial bytes are what was read already from a stream and not
+    /// yet passed on; they go first.
     pub fn new(a: Stream, b: Stream, initial_a_to_b: &[u8], initial_b_to_a: &[u8]) -> Self {
-        let direction =
-            |initial: &[u8]| Direction { pending: initial.to_vec(), ..Default::default() };
-        Self { a, b, a_to_b: direction(initial_a_to_b), b_to_a: direction(initial_b_to_a) }
+        Self {
+            a: End::new(a),
+            b: End::new(b),
+            a_to_b: Direction::new(initial_a_to_b),
+            b_to_a: Direction::new(initial_b_to_a),
+        }
     }
 
-    /// Moves what can be moved now, and is woken when there is more.
+    /// Moves what can be moved now, and wakes the task when there is more.
     ///
-    /// `scratch` is where bytes pass through: one buffer of a worker serves all its tunnels, as
-    /// only what the receiver does not take at once is kept. Use 64 to 256 KiB; more is not used.
-    /// To keep an idle deadline, compare [`Tunnel::moved`] after each call.
+    /// `scratch` is what copied bytes pass through. One buffer can serve all tunnels of a thread,
+    /// as nothing stays in it. 64 KiB to 256 KiB are good sizes; more than that is not used.
+    ///
+    /// For an idle deadline, compare [`Tunnel::moved`] after each call with what it was before.
+    ///
+    /// After `Ready` the tunnel is to be dropped, which closes, or resets, the connections; it must
+    /// not be polled again.
     ///
     /// # Panics
     /// If `scratch` is empty.
     pub fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<TunnelEnd> {
         assert!(!scratch.is_empty(), "a tunnel needs a buffer");
-        let there = self.a_to_b.poll(cx, &mut self.a, &mut self.b, scratch);
-        let back = self.b_to_a.poll(cx, &mut self.b, &mut self.a, scratch);
-        if there.is_ready() && back.is_ready() {
-            return Poll::Ready(self.end(TunnelReason::Eof));
+        match self.advance(cx, scratch) {
+            Ok(true) => Poll::Ready(self.end(TunnelReason::Eof)),
+            Ok(false) => Poll::Pending,
+            Err(fault) => {
+                self.a.stream.reset_on_close();
+                self.b.stream.reset_on_close();
+                Poll::Ready(self.end(fault.into()))
+            }
         }
-        Poll::Pending
     }
 
-    /// Bytes delivered so far, in both directions together.
+    /// Bytes passed on so far, both directions together.
     pub fn moved(&self) -> u64 {
-        self.a_to_b.moved + self.b_to_a.moved
+        self.a_to_b.moved() + self.b_to_a.moved()
     }
 
-    /// Closes both connections because of the caller's idle deadline.
+    /// Closes both connections because the caller's idle deadline passed.
     pub fn stop_idle(self) -> TunnelEnd {
         self.end(TunnelReason::Idle)
     }
 
-    /// Runs to the end with a buffer of its own, without an idle deadline.
+    /// Runs to the end with a buffer of its own, and without an idle deadline.
     ///
     /// Cancel safety: dropping the future closes both connections.
     pub async fn run(mut self) -> TunnelEnd {
-        let mut scratch = vec![0; 64 * 1024];
+        let mut scratch = vec![0; direction::MAX_CHUNK];
         poll_fn(|cx| self.poll(cx, &mut scratch)).await
     }
 
+    /// Whether both directions are done.
+    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, Fault> {
+        let Self { a, b, a_to_b, b_to_a } = self;
+        let there = a_to_b.advance(cx, a, b, scratch).map_err(|f| f.on(Side::A, Side::B))?;
+        let back = b_to_a.advance(cx, b, a, scratch).map_err(|f| f.on(Side::B, Side::A))?;
+        if there == Progress::Done && back == Progress::Done {
+            return Ok(true);
+        }
+        // A side that neither direction waits for could be reset without anyone noticing.
+        if there != Progress::WaitsForSource && back != Progress::WaitsForSink {
+            a.watch(cx).map_err(|error| Fault { side: Side::A, error })?;
+        }
+        if back != Progress::WaitsForSource && there != Progress::WaitsForSink {
+            b.watch(cx).map_err(|error| Fault { side: Side::B, error })?;
+        }
+        Ok(false)
+    }
+
     fn end(&self, reason: TunnelReason) -> TunnelEnd {
-        TunnelEnd { a_to_b: self.a_to_b.moved, b_to_a: self.b_to_a.moved, reason }
+        TunnelEnd { a_to_b: self.a_to_b.moved(), b_to_a: self.b_to_a.moved(), reason }
     }
 }
 
-impl Direction {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut Stream,
-        to: &mut Stream,
-        scratch: &mut [u8],
-    ) -> Poll<()> {
-        loop {
-            if self.done {
-                return Poll::Ready(());
-            }
-            while !self.pending.is_empty() {
-                match Pin::new(&mut *to).poll_write(cx, &self.pending) {
-                    Poll::Ready(Ok(count)) => {
-                        self.pending.drain(..count);
-                        self.moved += count as u64;
-                    }
-                    Poll::Ready(Err(_)) => {
-                        self.done = true;
-                        return Poll::Ready(());
-                    }
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            if self.eof {
-                let _ = to.shutdown_write();
-                self.done = true;
-                return Poll::Ready(());
-            }
-            let mut buf = ReadBuf::new(scratch);
-            match Pin::new(&mut *from).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) => {
-                    self.eof = buf.filled().is_empty();
-                    self.pending.extend_from_slice(buf.filled());
-                }
-                Poll::Ready(Err(_)) => {
-                    self.done = true;
-                    return Poll::Ready(());
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+/// An error of one side's socket.
+struct Fault {
+    side: Side,
+    error: io::Error,
+}
+
+impl From<Fault> for TunnelReason {
+    fn from(Fault { side, error }: Fault) -> Self {
+        match Errno::from_io_error(&error) {
+            // NOTCONN is what a socket says that was reset before.
+            Some(Errno::CONNRESET | Errno::PIPE | Errno::NOTCONN) => Self::Reset(side),
+            _ => Self::Error(side, error),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

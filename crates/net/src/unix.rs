@@ -60,8 +60,8 @@ impl Drop for SocketFile {
 /// A socket file that nobody listens on, as a crash leaves it, is replaced.
 ///
 /// # Errors
-/// [`BindError::InUse`] where someone listens there, or where the path is a file of another kind,
-/// which is never removed; see [`BindError`] for the others.
+/// [`BindError::InUse`] where someone listens there; [`BindError::Other`] where the path is a file
+/// of another kind, which is never removed; see [`BindError`] for the others.
 pub fn bind_unix(
     path: &Path,
     mode: Option<u32>,
@@ -88,10 +88,11 @@ fn listen(path: &Path, mode: Option<u32>, options: &ListenOptions) -> io::Result
     Ok(UnixBound { listener: OwnedFd::from(socket).into(), file })
 }
 
-/// Whether this is a socket file and connecting to it is refused.
+/// Whether connecting to this socket file is refused.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
+        let text = "a file that is not a socket is in the way";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     // Nonblocking: a listener with a full queue answers EAGAIN at once, and it is alive.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;

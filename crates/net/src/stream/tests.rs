@@ -1,1 +1,56 @@
 use super::*;
+use std::future::poll_fn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn tcp() -> (Stream, Stream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dialed = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (dialed.into(), listener.accept().await.unwrap().0.into())
+}
+
+#[tokio::test]
+async fn closes_in_two_ways() {
+    let (one, mut other) = tcp().await;
+    drop(one);
+    assert_eq!(other.read(&mut [0]).await.unwrap(), 0);
+
+    let (one, mut other) = tcp().await;
+    one.reset();
+    let error = other.read(&mut [0]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+
+    let (one, other) = UnixStream::pair().unwrap();
+    Stream::from(one).reset();
+    assert_eq!(Stream::from(other).read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn reads_without_a_buffer_while_waiting() {
+    let (mut one, other) = tcp().await;
+    let mut buf = [0; 8];
+    assert_eq!(other.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    let slices = [IoSlice::new(b"ab"), IoSlice::new(b"cd")];
+    assert_eq!(one.write_vectored(&slices).await.unwrap(), 4);
+    poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
+    assert_eq!(other.try_read(&mut buf).unwrap(), 4);
+    one.shutdown_write().unwrap();
+    poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
+    while let Err(error) = other.try_read(&mut buf) {
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
+    }
+    assert!(one.plain_fd().is_some() && one.is_write_vectored());
+    assert!(one.take_error().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_not_redirected_has_no_other_destination() {
+    let (one, _other) = tcp().await;
+    match crate::original_dst(&one) {
+        Ok(addr) => assert_eq!(Some(addr), one.local_addr().unwrap().as_ip()), // it is tracked
+        Err(error) => assert!(error.raw_os_error().is_some()),
+    }
+    let (one, _other) = UnixStream::pair().unwrap();
+    let error = crate::original_dst(&one.into()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+}
