@@ -55,7 +55,7 @@
 //!     headers: &Nothing,
 //!     variables: &Nothing,
 //! };
-//! assert_eq!(table.find(&input)?.name(), "hello");
+//! assert_eq!(&**table.find(&input)?.name(), "hello");
 //! input.path = b"/";
 //! assert_eq!(table.find(&input).unwrap_err(), NoRoute::Route);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -31,8 +31,12 @@ pub(crate) enum Key<'a> {
 }
 
 /// The routes of a virtual host by path. Routes are numbers in the order of the file.
-#[derive(Debug)]
+///
+/// Texts and lists of routes lie one behind the other, so that a small virtual host among many
+/// takes few lines of cache.
+#[derive(Debug, Default)]
 pub(crate) struct PathIndex {
+    texts: Texts,
     exact: ExactPaths,
     /// Sorted by text.
     prefixes: Box<[Prefix]>,
@@ -40,33 +44,43 @@ pub(crate) struct PathIndex {
     others: Box<[u32]>,
 }
 
+/// All texts, each with the routes that it leads to, in ascending order.
 #[derive(Debug, Default)]
-struct ExactPaths {
-    table: HashTable<ExactPath>,
-    state: RandomState,
-    longest: usize,
+struct Texts {
+    bytes: Vec<u8>,
+    routes: Vec<u32>,
 }
 
-#[derive(Debug)]
-struct ExactPath {
+/// A place in [`Texts`].
+#[derive(Debug, Clone, Copy)]
+struct Text {
+    start: u32,
+    end: u32,
+    first_route: u32,
+    end_route: u32,
+}
+
+#[derive(Debug, Default)]
+struct ExactPaths {
     /// In lower case.
-    text: Box<[u8]>,
-    routes: Box<[u32]>,
+    table: HashTable<Text>,
+    state: RandomState,
+    /// For each length of path, by its lowest bits, whether there is one.
+    lengths: u64,
 }
 
 #[derive(Debug)]
 struct Prefix {
-    text: Box<[u8]>,
+    text: Text,
     /// The place of the longest prefix of this prefix.
     parent: Option<u32>,
-    routes: Box<[u32]>,
 }
 
 #[derive(Debug, Default)]
 struct Searches {
     routes: Box<[u32]>,
     /// In the order of `routes`.
-    set: Option<RegexSet>,
+    set: Option<Box<RegexSet>>,
 }
 
 impl PathIndex {
@@ -78,18 +92,19 @@ impl PathIndex {
         let mut others = Vec::new();
         for (number, (key, is_all)) in (0..).zip(keys) {
             match key {
-                Key::Exact(path) => exact.push((path.as_bytes(), number, is_all)),
-                Key::Prefix(prefix) => prefixes.push((prefix.as_bytes(), number, is_all)),
+                Key::Exact(path) => exact.push((path.to_ascii_lowercase(), number, is_all)),
+                Key::Prefix(prefix) => prefixes.push((prefix.to_owned(), number, is_all)),
                 Key::Search(pattern) => patterns.push((pattern, number)),
                 Key::None => others.push(number),
             }
         }
-        Self {
-            exact: ExactPaths::compile(&exact),
-            prefixes: compile_prefixes(&mut prefixes),
-            searches: Searches::compile(&patterns),
-            others: others.into(),
-        }
+        let mut texts = Texts::default();
+        let exact = ExactPaths::compile(&mut exact, &mut texts);
+        let prefixes = compile_prefixes(&mut prefixes, &mut texts);
+        texts.bytes.shrink_to_fit();
+        texts.routes.shrink_to_fit();
+        let searches = Searches::compile(&patterns);
+        Self { texts, exact, prefixes, searches, others: others.into() }
     }
 
     /// The first route that the path leads to and that `accepts` takes.
@@ -97,10 +112,10 @@ impl PathIndex {
     /// `accepts` has to look at everything but prefixes and exact paths without regard to case.
     pub(crate) fn find(&self, path: &[u8], accepts: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut candidates = Candidates::default();
-        candidates.add(self.exact.find(path));
+        candidates.add(self.exact.find(path, &self.texts));
         let mut prefix = self.longest_prefix(path);
         while let Some(found) = prefix {
-            candidates.add(&found.routes);
+            candidates.add(self.texts.routes(found.text));
             prefix = self.parent(found);
         }
         candidates.add(&self.others);
@@ -126,10 +141,11 @@ impl PathIndex {
     fn longest_prefix(&self, path: &[u8]) -> Option<&Prefix> {
         // Every prefix of the path is a prefix of the last text that sorts before the path too:
         // whatever sorts between a prefix and the path starts with that prefix.
-        let after = self.prefixes.partition_point(|prefix| *prefix.text <= *path);
+        let bytes = |prefix: &Prefix| self.texts.bytes(prefix.text);
+        let after = self.prefixes.partition_point(|prefix| bytes(prefix) <= path);
         let mut candidate = self.prefixes.get(after.checked_sub(1)?);
         while let Some(prefix) = candidate
-            && !path.starts_with(&prefix.text)
+            && !path.starts_with(bytes(prefix))
         {
             candidate = self.parent(prefix);
         }
@@ -142,74 +158,90 @@ impl PathIndex {
 }
 
 /// A text, the route, and whether it is all the route asks for.
-type Keyed<'a> = (&'a [u8], u32, bool);
+type Keyed = (String, u32, bool);
 
-fn compile_prefixes(keyed: &mut [Keyed<'_>]) -> Box<[Prefix]> {
+impl Texts {
+    fn bytes(&self, text: Text) -> &[u8] {
+        &self.bytes[text.start as usize..text.end as usize]
+    }
+
+    fn routes(&self, text: Text) -> &[u32] {
+        &self.routes[text.first_route as usize..text.end_route as usize]
+    }
+
+    /// Adds the text of a group with its routes up to the first that always matches; that one
+    /// becomes the bound, behind which nothing is reached.
+    fn push(&mut self, group: &[Keyed], bound: &mut u32) -> Text {
+        let (start, first_route) = (self.bytes.len(), self.routes.len());
+        self.bytes.extend_from_slice(group[0].0.as_bytes());
+        for (_, number, is_all) in group {
+            if *number > *bound {
+                break;
+            }
+            self.routes.push(*number);
+            if *is_all {
+                *bound = *number;
+            }
+        }
+        Text {
+            start: offset(start),
+            end: offset(self.bytes.len()),
+            first_route: offset(first_route),
+            end_route: offset(self.routes.len()),
+        }
+    }
+}
+
+fn offset(place: usize) -> u32 {
+    u32::try_from(place).expect("a configuration is far smaller than 4 GiB")
+}
+
+fn compile_prefixes(keyed: &mut [Keyed], texts: &mut Texts) -> Box<[Prefix]> {
     keyed.sort_unstable();
     let mut prefixes: Vec<Prefix> = Vec::new();
     // For each of `prefixes`, the first route at or above it that always matches.
     let mut bounds: Vec<u32> = Vec::new();
     for group in keyed.chunk_by(|(one, ..), (other, ..)| one == other) {
-        let text = group[0].0;
-        let mut parent = prefixes.len().checked_sub(1);
+        let mut parent = prefixes.len().checked_sub(1).map(offset);
         while let Some(place) = parent
-            && !text.starts_with(&prefixes[place].text)
+            && let above = &prefixes[place as usize]
+            && !group[0].0.as_bytes().starts_with(texts.bytes(above.text))
         {
-            parent = prefixes[place].parent.map(|place| place as usize);
+            parent = above.parent;
         }
-        let mut bound = parent.map_or(u32::MAX, |place| bounds[place]);
-        let routes = reachable(group, &mut bound);
-        let parent = parent.map(|place| u32::try_from(place).expect("route numbers fit u32"));
-        prefixes.push(Prefix { text: text.into(), parent, routes });
+        let mut bound = parent.map_or(u32::MAX, |place| bounds[place as usize]);
+        prefixes.push(Prefix { text: texts.push(group, &mut bound), parent });
         bounds.push(bound);
     }
     prefixes.into()
 }
 
-/// The routes up to the first that always matches, which becomes the bound.
-fn reachable(group: &[Keyed<'_>], bound: &mut u32) -> Box<[u32]> {
-    let mut routes = Vec::new();
-    for (_, number, is_all) in group {
-        if *number > *bound {
-            break;
-        }
-        routes.push(*number);
-        if *is_all {
-            *bound = *number;
-        }
-    }
-    routes.into()
-}
-
 impl ExactPaths {
-    fn compile(keyed: &[Keyed<'_>]) -> Self {
-        let mut folded: Vec<_> = keyed
-            .iter()
-            .map(|(path, number, is_all)| (path.to_ascii_lowercase(), *number, *is_all))
-            .collect();
-        folded.sort_unstable();
+    /// The paths are in lower case.
+    fn compile(keyed: &mut [Keyed], texts: &mut Texts) -> Self {
+        keyed.sort_unstable();
         let mut paths = Self::default();
-        for group in folded.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let text: Box<[u8]> = group[0].0.as_slice().into();
-            let keyed: Vec<Keyed<'_>> = group.iter().map(|(p, n, all)| (&**p, *n, *all)).collect();
+        for group in keyed.chunk_by(|(one, ..), (other, ..)| one == other) {
             let mut bound = u32::MAX;
-            let routes = reachable(&keyed, &mut bound);
-            let Self { table, state, longest } = &mut paths;
-            *longest = text.len().max(*longest);
-            let path = ExactPath { text, routes };
-            let hash = folded_hash(state, &path.text);
-            table.insert_unique(hash, path, |path| folded_hash(state, &path.text));
+            let text = texts.push(group, &mut bound);
+            let hash = |text: &Text| folded_hash(&paths.state, texts.bytes(*text));
+            paths.table.insert_unique(hash(&text), text, hash);
+            paths.lengths |= Self::length_bit(texts.bytes(text));
         }
         paths
     }
 
-    fn find(&self, path: &[u8]) -> &[u32] {
-        if self.table.is_empty() || path.len() > self.longest {
+    fn find<'a>(&self, path: &[u8], texts: &'a Texts) -> &'a [u32] {
+        if self.lengths & Self::length_bit(path) == 0 {
             return &[];
         }
         let hash = folded_hash(&self.state, path);
-        let found = self.table.find(hash, |known| known.text.eq_ignore_ascii_case(path));
-        found.map_or(&[], |path| &path.routes)
+        let is_path = |text: &Text| texts.bytes(*text).eq_ignore_ascii_case(path);
+        self.table.find(hash, is_path).map_or(&[], |text| texts.routes(*text))
+    }
+
+    fn length_bit(path: &[u8]) -> u64 {
+        1 << (path.len() % 64)
     }
 }
 
@@ -235,6 +267,7 @@ impl Searches {
                     .size_limit(SET_SIZE)
                     .build()
                     .ok()
+                    .map(Box::new)
             })
             .flatten();
         Self { routes, set }
@@ -338,7 +371,8 @@ mod tests {
     fn routes_behind_one_that_always_matches_are_dropped() {
         let keys = [("/a", true), ("/a", false), ("/", true), ("/a/b", true), ("/", false)];
         let index = PathIndex::compile(keys.into_iter().map(|(k, all)| (Key::Prefix(k), all)));
-        let routes: Vec<_> = index.prefixes.iter().map(|prefix| prefix.routes.to_vec()).collect();
+        let routes: Vec<_> =
+            index.prefixes.iter().map(|p| index.texts.routes(p.text).to_vec()).collect();
         assert_eq!(routes, [vec![2], vec![0], vec![]]);
     }
 }

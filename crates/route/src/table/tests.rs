@@ -262,10 +262,10 @@ fn hosts_lead_to_their_own_routes() {
         table.find(&Input { authority: authority.as_bytes(), ..input(path, &nothing) })
     };
     let first = find("TLS.com:443", "/a").unwrap();
-    assert_eq!((first.name(), first.virtual_host()), ("0", "host tls.com"));
+    assert_eq!((&**first.name(), first.virtual_host()), ("0", "host tls.com"));
     assert!(first.require_tls());
     let second = find("x.com", "/a").unwrap();
-    assert_eq!((second.name(), second.require_tls()), ("1", false));
+    assert_eq!((&**second.name(), second.require_tls()), ("1", false));
     // A host without a matching route does not fall through to the next.
     assert_eq!(find("x.com", "/b").unwrap_err(), NoRoute::Route);
     assert_eq!(find("x.org", "/a").unwrap_err(), NoRoute::VirtualHost);
