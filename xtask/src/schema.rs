@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::workspace::root;
+
 /// Writes both files.
 pub(crate) fn write() -> Result<()> {
     for (path, text) in pages()? {
@@ -26,5 +28,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn pages() -> Result<[(PathBuf, String); 2]> {
-    bail!("rosn-config does not give its schema yet")
+    let schema = serde_json::to_string_pretty(&rosn_config::schema())? + "\n";
+    let docs = root().join("docs");
+    Ok([(docs.join("schema.json"), schema), (docs.join("reference.md"), rosn_config::reference())])
 }
