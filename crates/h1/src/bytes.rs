@@ -21,18 +21,47 @@ pub(crate) fn is_control(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') | (byte == 0x7f)
 }
 
-/// How many control characters other than HTAB there are.
-pub(crate) fn count_controls(bytes: &[u8]) -> usize {
-    let mut total = 0;
-    // Counting in a byte lets the compiler count sixteen bytes at a time.
-    for part in bytes.chunks(128) {
-        let mut count = 0u8;
-        for &byte in part {
-            count += u8::from(is_control(byte));
+/// Where the first control character other than HTAB is.
+pub(crate) fn find_control(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        // In each byte the top bit is set where it is below 0x20, and where it is 0x7f. A borrow
+        // may set it in a byte above such a one too, never below: the lowest one is right.
+        let value = u64::from_le_bytes(*word);
+        let delete = value ^ repeat(0x7f);
+        let low = value.wrapping_sub(repeat(0x20)) & !value;
+        let hits = (low | (delete.wrapping_sub(repeat(1)) & !delete)) & repeat(0x80);
+        if hits == 0 {
+            continue;
         }
-        total += usize::from(count);
+        let first = hits.trailing_zeros() as usize / 8;
+        // HTAB looks like the others so far.
+        if let Some(more) = word[first..].iter().position(|&byte| is_control(byte)) {
+            return Some(at * 8 + first + more);
+        }
     }
-    total
+    let start = bytes.len() - rest.len();
+    rest.iter().position(|&byte| is_control(byte)).map(|at| start + at)
+}
+
+/// Where the first colon is, looking at the first `length` bytes and perhaps a few more.
+///
+/// Most names are so short that calling memchr costs more than this.
+pub(crate) fn find_colon(bytes: &[u8], length: usize) -> Option<usize> {
+    let (words, rest) = bytes[..bytes.len().min(length + 8)].as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let value = u64::from_le_bytes(*word) ^ repeat(b':');
+        let hits = value.wrapping_sub(repeat(1)) & !value & repeat(0x80);
+        if hits != 0 {
+            return Some(at * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|&byte| byte == b':').map(|at| words.len() * 8 + at)
+}
+
+/// Eight times the same byte.
+const fn repeat(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 /// Whether every byte is visible ASCII and none starts a fragment.

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
-
-use crate::bytes::{count_controls, is_control, is_token, list, trim};
+use crate::bytes::{find_colon, find_control, is_token, list, trim};
 use crate::error::FieldError;
 use crate::field::Field;
 use crate::framing::{Framing, TransferEncoding, content_length};
@@ -36,9 +34,8 @@ pub enum Version {
 pub(crate) struct Lines {
     /// Where the line that is not complete yet begins.
     start: usize,
-    /// No LF lies between `start` and here.
+    /// No control character lies between `start` and here.
     scanned: usize,
-    count: usize,
 }
 
 impl Lines {
@@ -47,46 +44,40 @@ impl Lines {
         self.start
     }
 
-    /// How many lines were complete so far.
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The position after the LF that ends the current line, where there is one.
-    pub(crate) fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Goes on to the next control character, which ought to be the CR that ends the current line,
+    /// or to the end of `bytes`. How long the line is up to there.
+    pub(crate) fn scan(&mut self, bytes: &[u8]) -> usize {
         let fresh = bytes.get(self.scanned..).unwrap_or_default();
-        match memchr(b'\n', fresh) {
-            Some(at) => Some(self.scanned + at + 1),
-            None => {
-                self.scanned = bytes.len();
-                None
-            }
-        }
+        self.scanned = match find_control(fresh) {
+            Some(at) => self.scanned + at,
+            None => bytes.len(),
+        };
+        self.scanned - self.start
     }
 
-    /// The line that ends at `end`, without its CRLF; `None` where there is no end yet.
+    /// The line that ends where [`Lines::scan`] went, without its CRLF; `None` where the CRLF is
+    /// not there yet.
     pub(crate) fn take(
         &mut self,
-        end: Option<usize>,
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Option<Range<usize>>, FieldError> {
-        let most = limits.head_bytes.min(u32::MAX as usize);
-        let Some(end) = end else {
-            // At least one more byte has to follow.
-            return if bytes.len() >= most { Err(FieldError::TooLarge) } else { Ok(None) };
-        };
-        if end > most {
+        let end = self.scanned;
+        if end + 2 > limits.head_bytes.min(u32::MAX as usize) {
             return Err(FieldError::TooLarge);
         }
-        let start = self.start;
-        if end - start < 2 || bytes[end - 2] != b'\r' {
-            return Err(FieldError::BareLf);
+        match bytes[end..] {
+            [b'\r', b'\n', ..] => {
+                let line = self.start..end;
+                self.start = end + 2;
+                self.scanned = end + 2;
+                Ok(Some(line))
+            }
+            [] | [b'\r'] => Ok(None),
+            [b'\r', ..] => Err(FieldError::BareCr),
+            [b'\n', ..] => Err(FieldError::BareLf),
+            _ => Err(FieldError::Control),
         }
-        self.start = end;
-        self.scanned = end;
-        self.count += 1;
-        Ok(Some(start..end - 2))
     }
 
     fn reset(&mut self) {
@@ -134,12 +125,11 @@ impl Head {
         limits: &Limits,
     ) -> Result<Option<usize>, FieldError> {
         loop {
-            let end = self.lines.find_end(bytes);
-            let Some(line) = self.lines.take(end, bytes, limits)? else {
+            self.lines.scan(bytes);
+            let Some(line) = self.lines.take(bytes, limits)? else {
                 return Ok(None);
             };
             if line.is_empty() {
-                self.check_controls(&bytes[..line.end + 2])?;
                 if self.facts.nominates {
                     self.mark_nominated(bytes);
                 }
@@ -154,22 +144,6 @@ impl Head {
                 self.facts.note(bytes, &field, limits)?;
             }
         }
-    }
-
-    /// Each line has one CR and one LF: any other control character makes the count differ.
-    fn check_controls(&self, head: &[u8]) -> Result<(), FieldError> {
-        if count_controls(head) == 2 * self.lines.count() {
-            return Ok(());
-        }
-        for (at, &byte) in head.iter().enumerate() {
-            match byte {
-                b'\r' if head.get(at + 1) != Some(&b'\n') => return Err(FieldError::BareCr),
-                b'\r' | b'\n' => {}
-                _ if is_control(byte) => return Err(FieldError::Control),
-                _ => {}
-            }
-        }
-        Err(FieldError::Control)
     }
 
     /// Marks the fields that Connection names as hop-by-hop, RFC 9110 section 7.6.1.
@@ -240,8 +214,7 @@ impl Head {
 
 /// The field in a line without its CRLF.
 fn field(bytes: &[u8], line: Range<usize>) -> Result<Field, FieldError> {
-    let text = &bytes[line.clone()];
-    let colon = name_end(text)?;
+    let (colon, id) = name(bytes, &line)?;
     let mut start = line.start + colon + 1;
     let mut end = line.end;
     while start < end && matches!(bytes[start], b' ' | b'\t') {
@@ -250,7 +223,6 @@ fn field(bytes: &[u8], line: Range<usize>) -> Result<Field, FieldError> {
     while start < end && matches!(bytes[end - 1], b' ' | b'\t') {
         end -= 1;
     }
-    let id = Name::of(&text[..colon]);
     Ok(Field {
         name: Span::new(line.start, line.start + colon),
         value: Span::new(start, end),
@@ -258,6 +230,21 @@ fn field(bytes: &[u8], line: Range<usize>) -> Result<Field, FieldError> {
         id,
         hop: id.is_hop_by_hop(),
     })
+}
+
+/// How long the name in a line is, and which it is.
+fn name(bytes: &[u8], line: &Range<usize>) -> Result<(usize, Name), FieldError> {
+    let rest = &bytes[line.start..];
+    if let Some(colon) = find_colon(rest, line.len())
+        && colon < line.len()
+    {
+        let id = Name::of(&rest[..colon]);
+        if id != Name::Other {
+            // Known names are tokens.
+            return Ok((colon, id));
+        }
+    }
+    Ok((name_end(&bytes[line.clone()])?, Name::Other))
 }
 
 /// Where the colon after the name of a field line is, RFC 9112 section 5.1.
@@ -304,6 +291,11 @@ impl Facts {
 
     /// The options of a Connection field, RFC 9110 section 7.6.1.
     fn note_options(&mut self, value: &[u8], limits: &Limits) -> Result<(), FieldError> {
+        if Name::of(value) == Name::KeepAlive {
+            // What most clients send need not be split.
+            self.keep_alive = true;
+            return Ok(());
+        }
         for option in list(value) {
             // Nominated fields are looked up one by one: their number is bounded as the fields' is.
             self.options += 1;

@@ -176,7 +176,7 @@ impl RequestHead {
             match bytes {
                 [b'\r'] => return Ok(false),
                 [b'\r', b'\n', ..] => {
-                    self.head.lines.take(Some(2), bytes, limits)?;
+                    self.head.lines.take(bytes, limits)?;
                     self.skipped_line = true;
                 }
                 _ => {}
@@ -185,13 +185,10 @@ impl RequestHead {
         // The order of these checks makes them fail alike, wherever the bytes are cut.
         let start = self.head.lines.start();
         let method_end = method_end(bytes.get(start..).unwrap_or_default())?;
-        let end = self.head.lines.find_end(bytes);
-        let seen = end.map_or(bytes.len().saturating_sub(1), |end| end.saturating_sub(2));
-        if seen.saturating_sub(start) > limits.request_line {
+        if self.head.lines.scan(bytes) > limits.request_line {
             return Err(RequestError::LongRequestLine);
         }
-        let (Some(line), Some(method_end)) =
-            (self.head.lines.take(end, bytes, limits)?, method_end)
+        let (Some(line), Some(method_end)) = (self.head.lines.take(bytes, limits)?, method_end)
         else {
             return Ok(false);
         };
@@ -208,23 +205,17 @@ impl RequestHead {
     ) -> Result<(), RequestError> {
         let target_start = method_end + 1;
         let rest = bytes.get(target_start..line.end).unwrap_or_default();
-        let space = memrchr(b' ', rest).ok_or(RequestError::RequestLine)?;
-        let target = target_start..target_start + space;
-        self.version = match &rest[space + 1..] {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-                if major.is_ascii_digit() && minor.is_ascii_digit() =>
-            {
-                return Err(RequestError::UnsupportedVersion);
-            }
-            _ => return Err(RequestError::Version),
+        let (target, version) = match rest.split_last_chunk() {
+            Some((target, b" HTTP/1.1")) => (target, Version::Http11),
+            Some((target, b" HTTP/1.0")) => (target, Version::Http10),
+            _ => return Err(bad_version(rest)),
         };
+        self.version = version;
+        let target = target_start..target_start + target.len();
         self.method = Method::of(&bytes[line.start..method_end]);
         self.method_span = Span::new(line.start, method_end);
         self.target_span = Span::new(target.start, target.end);
-        self.target = Target::parse(self.method, bytes, target)?;
-        Ok(())
+        self.target.parse(self.method, bytes, target)
     }
 
     /// Checks what can be known only when all fields are there.
@@ -250,6 +241,21 @@ impl RequestHead {
             None if self.version == Version::Http11 => Err(RequestError::MissingHost),
             None => Ok(()),
         }
+    }
+}
+
+/// Why the part of a request line after the method does not end in a version that is known.
+fn bad_version(rest: &[u8]) -> RequestError {
+    let Some(space) = memrchr(b' ', rest) else {
+        return RequestError::RequestLine;
+    };
+    match &rest[space + 1..] {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            RequestError::UnsupportedVersion
+        }
+        _ => RequestError::Version,
     }
 }
 

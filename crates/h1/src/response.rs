@@ -121,12 +121,10 @@ impl ResponseHead {
         if bytes[..known] != prefix[..known] {
             return Err(ResponseError::Version);
         }
-        let end = self.head.lines.find_end(bytes);
-        let seen = end.map_or(bytes.len().saturating_sub(1), |end| end.saturating_sub(2));
-        if seen > limits.request_line {
+        if self.head.lines.scan(bytes) > limits.request_line {
             return Err(ResponseError::LongStatusLine);
         }
-        let Some(line) = self.head.lines.take(end, bytes, limits)? else {
+        let Some(line) = self.head.lines.take(bytes, limits)? else {
             return Ok(false);
         };
         self.split_status_line(bytes, line)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
-use crate::bytes::{is_host, is_target};
+use crate::bytes::{find_colon, is_host, is_target};
 use crate::error::RequestError;
 use crate::method::Method;
 use crate::span::Span;
@@ -35,43 +35,44 @@ pub(crate) enum Form {
 }
 
 impl Target {
-    /// The target in `bytes[range]`.
+    /// Becomes the target in `bytes[range]`.
     pub(crate) fn parse(
+        &mut self,
         method: Method,
         bytes: &[u8],
         range: Range<usize>,
-    ) -> Result<Self, RequestError> {
+    ) -> Result<(), RequestError> {
         let text = &bytes[range.clone()];
         if !is_target(text) {
             return Err(RequestError::Target);
         }
+        *self = Self::default();
         let whole = Span::new(range.start, range.end);
-        if method == Method::Connect {
-            return if is_authority(text, Port::Required) {
-                Ok(Self { form: Form::Authority, authority: whole, path: Span::default() })
-            } else {
-                Err(RequestError::AuthorityForm)
-            };
-        }
         match text {
-            [b'/', ..] => {
-                let path = path(text, range.start);
-                Ok(Self { form: Form::Origin, authority: Span::default(), path })
+            _ if method == Method::Connect => {
+                if !is_authority(text, Port::Required) {
+                    return Err(RequestError::AuthorityForm);
+                }
+                self.form = Form::Authority;
+                self.authority = whole;
             }
-            b"*" if method == Method::Options => {
-                Ok(Self { form: Form::Asterisk, authority: Span::default(), path: whole })
+            [b'/', ..] => self.path = path(text, range.start),
+            b"*" => {
+                if method != Method::Options {
+                    return Err(RequestError::AsteriskForm);
+                }
+                self.form = Form::Asterisk;
+                self.path = whole;
             }
-            b"*" => Err(RequestError::AsteriskForm),
-            _ => Self::absolute(text, range.start),
+            _ => self.parse_absolute(text, range.start)?,
         }
+        Ok(())
     }
 
     /// `http://host/path?query`, which lies at `at`.
-    fn absolute(text: &[u8], at: usize) -> Result<Self, RequestError> {
+    fn parse_absolute(&mut self, text: &[u8], at: usize) -> Result<(), RequestError> {
         let scheme = memchr(b':', text).ok_or(RequestError::Target)?;
-        let Some(rest) = text[scheme..].strip_prefix(b"://") else {
-            return Err(RequestError::Target);
-        };
+        let rest = text[scheme..].strip_prefix(b"://").ok_or(RequestError::Target)?;
         let scheme = &text[..scheme];
         if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
             return Err(RequestError::AbsoluteForm);
@@ -82,11 +83,10 @@ impl Target {
             return Err(RequestError::AbsoluteForm);
         }
         let start = at + text.len() - rest.len();
-        Ok(Self {
-            form: Form::Absolute,
-            authority: Span::new(start, start + end),
-            path: path(&rest[end..], start + end),
-        })
+        self.form = Form::Absolute;
+        self.authority = Span::new(start, start + end);
+        self.path = path(&rest[end..], start + end);
+        Ok(())
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn is_authority(text: &[u8], port: Port) -> bool {
             close + 2
         }
         _ => {
-            let end = memchr(b':', text).unwrap_or(text.len());
+            let end = find_colon(text, text.len()).unwrap_or(text.len());
             if end == 0 || !is_host_name(&text[..end]) {
                 return false;
             }
@@ -135,6 +135,9 @@ pub(crate) fn is_authority(text: &[u8], port: Port) -> bool {
 
 /// A registered name or an IPv4 address, RFC 3986 section 3.2.2.
 fn is_host_name(mut text: &[u8]) -> bool {
+    if text.iter().all(|&byte| is_host(byte)) {
+        return true;
+    }
     while let [first, rest @ ..] = text {
         text = match rest {
             _ if is_host(*first) => rest,

@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::extension::Extension;
 use super::trailer::is_forbidden;
-use crate::bytes::count_controls;
+use crate::bytes::find_control;
 use crate::error::{BodyError, FieldError};
 use crate::framing::Framing;
 use crate::head::name_end;
@@ -265,7 +265,7 @@ impl BodyDecoder {
         if memchr(b'\r', line).is_some() {
             return Err(FieldError::BareCr);
         }
-        if count_controls(line) > 0 {
+        if find_control(line).is_some() {
             return Err(FieldError::Control);
         }
         Ok(is_forbidden(&line[..name]))
