@@ -104,6 +104,11 @@ impl Buf {
         self.filled(bytes.len());
     }
 
+    /// Drops unread bytes from the end, so that `len` are left; nothing where there are fewer.
+    pub fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
+    }
+
     /// Drops all unread bytes.
     pub fn clear(&mut self) {
         self.start = 0;

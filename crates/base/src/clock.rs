@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Debug)]
 pub struct Clock {
     epoch: Instant,
-    wall: SystemTime,
+    wall: Cell<SystemTime>,
     now: Cell<u64>,
 }
 
 impl Clock {
     /// A clock that starts at zero.
     pub fn new() -> Self {
-        Self { epoch: Instant::now(), wall: SystemTime::now(), now: Cell::new(0) }
+        Self { epoch: Instant::now(), wall: Cell::new(SystemTime::now()), now: Cell::new(0) }
     }
 
     /// The last reading, in nanoseconds.
@@ -33,13 +33,14 @@ impl Clock {
 
     /// The wall-clock time of a reading.
     pub fn wall(&self, at: u64) -> SystemTime {
-        self.wall + Duration::from_nanos(at)
+        self.wall.get() + Duration::from_nanos(at)
     }
 
     /// Takes the wall clock anew, so that a step of the system's time is followed.
-    pub fn resync(&mut self) {
+    pub fn resync(&self) {
         let elapsed = self.epoch.elapsed();
-        self.wall = SystemTime::now().checked_sub(elapsed).unwrap_or(SystemTime::UNIX_EPOCH);
+        let start = SystemTime::now().checked_sub(elapsed).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.wall.set(start);
     }
 }
 

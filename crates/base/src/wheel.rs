@@ -1,20 +1,17 @@
 //! A coarse timer wheel whose deadlines are plain numbers, moved for free.
 //!
 //! A connection owns one [`Timer`] for its whole life and stores its next deadline in it. The wheel
-//! visits each timer at least every [`VISIT`]; a visit that finds the deadline in the future moves on.
+//! visits each timer at least every 2.5 s; a visit that finds the deadline in the future moves on.
 //! So a deadline that is put off, the common case, costs one store.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
-use std::time::Duration;
 
 /// The length of a tick, in nanoseconds: deadlines are kept to this precision.
 const TICK: u64 = 10_000_000;
 /// Slots of the wheel; a timer is visited once a turn at the least.
 const SLOTS: usize = 256;
-/// The longest time between two visits of a timer.
-pub const VISIT: Duration = Duration::from_nanos(TICK * (SLOTS as u64 - 1));
 
 /// A deadline "never".
 const NEVER: u64 = u64::MAX;
@@ -114,6 +111,18 @@ impl Wheel {
             inner.driver = Some(driver.clone());
         }
         next.map(|tick| tick * TICK)
+    }
+
+    /// Wakes the owners of all timers that have a deadline, expired or not: something happened that
+    /// each of them has to look at.
+    pub fn wake_all(&self) {
+        let entries: Vec<_> = self.inner.borrow().slots.iter().flatten().cloned().collect();
+        for entry in entries.iter().filter_map(Weak::upgrade) {
+            let waker = entry.waker.borrow_mut().take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
     }
 
     fn visit(&self, entry: &Rc<Entry>) {

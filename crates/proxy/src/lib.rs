@@ -1,1 +1,37 @@
-//! placeholder
+//! Drives connections and streams: what happens between an accepted connection and a cluster.
+//!
+//! A [`Worker`] is what one thread owns: clock, timers, buffers, connection pools and the present
+//! [`Snapshot`] of the configuration. [`spawn`] takes an accepted connection and serves it in one task:
+//! as HTTP/1.1, request after request, each streamed to an endpoint of its route's cluster and back; or
+//! as plain bytes for `tcp_proxy`. [`serve_udp`] does the same for datagrams.
+//!
+//! Nothing on the way of a request takes a lock, starts a task, or, once the worker is warm, allocates.
+//!
+//! Everything here runs on the worker's own thread, in a tokio
+//! [`LocalRuntime`](tokio::runtime::LocalRuntime):
+//!
+//! ```
+//! use std::sync::Arc;
+//! use rosn_base::stats::Sharded;
+//! use rosn_proxy::{Shared, Snapshot, Worker};
+//!
+//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
+//! let shared = Arc::new(Shared::new(Arc::new(Sharded::new(1)), 1));
+//! let worker = Worker::new(0, 1, shared, Arc::new(snapshot));
+//! assert_eq!(worker.connections(), 0);
+//! ```
+
+mod accept;
+mod context;
+mod http;
+mod snapshot;
+mod stats;
+mod tcp;
+mod udp;
+mod upstream;
+
+pub use accept::spawn;
+pub use context::{Serving, Shared, Worker};
+pub use snapshot::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
+pub use stats::DownstreamStats;
+pub use udp::serve as serve_udp;

@@ -154,3 +154,16 @@ impl Variables for Escaped<'_> {
 
 #[cfg(test)]
 mod tests;
+
+/// Appends a time in MOSN's layout of `%start_time%`, `2006/01/02 15:04:05.000`, in local time.
+pub fn write_start_time(at: std::time::SystemTime, out: &mut Vec<u8>) {
+    let Ok(timestamp) = jiff::Timestamp::try_from(at) else { return };
+    let time = timestamp.to_zoned(jiff::tz::TimeZone::system()).datetime();
+    let (day, clock) = (time.date(), time.time());
+    let text = format_args!(
+        "{:04}/{:02}/{:02} {:02}:{:02}:{:02}.{:03}",
+        day.year(), day.month(), day.day(),
+        clock.hour(), clock.minute(), clock.second(), clock.millisecond(),
+    );
+    std::io::Write::write_fmt(out, text).expect("a Vec takes all bytes");
+}

@@ -39,7 +39,7 @@ mod sink;
 mod syslog;
 mod writer;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, write_start_time};
 pub use log::Log;
 pub use metrics::Registry;
 pub use sink::OpenError;

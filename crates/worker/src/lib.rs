@@ -1,1 +1,155 @@
-//! placeholder
+//! Worker threads: one for each core, each with its own runtime, sockets, pools and timers.
+//!
+//! [`Workers::start`] makes the threads. [`Workers::listen`] gives each of them a listening socket of its
+//! own (SO_REUSEPORT), or gives one to an acceptor that hands each connection to the worker with the
+//! fewest. [`Workers::publish`] gives them a new [`Snapshot`]; [`Workers::drain`] ends them gracefully.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use rosn_base::stats::Sharded;
+//! use rosn_config::checked::AcceptMode;
+//! use rosn_proxy::{Shared, Snapshot};
+//! use rosn_worker::Workers;
+//!
+//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
+//! let shared = Arc::new(Shared::new(Arc::new(Sharded::new(2)), 2));
+//! let workers = Workers::start(2, AcceptMode::ReusePort, shared, Arc::new(snapshot))?;
+//! assert_eq!(workers.drain(Duration::from_secs(1)), 0);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod accept;
+mod socket;
+mod thread;
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rosn_config::checked::{self, AcceptMode, Network};
+use rosn_net::BindError;
+use rosn_proxy::{Shared, Snapshot};
+
+use socket::Sockets;
+use thread::{Command, Thread};
+
+pub use socket::ListenError;
+
+/// The threads that serve connections.
+pub struct Workers {
+    threads: Vec<Thread>,
+    /// Accepts for all workers: with `accept: balanced`.
+    acceptor: Option<Thread>,
+    listening: Mutex<HashSet<Arc<str>>>,
+}
+
+impl Workers {
+    /// Starts `count` workers that act on `snapshot`. They listen on nothing yet.
+    ///
+    /// # Errors
+    /// The system refused a thread or an epoll instance.
+    pub fn start(
+        count: usize,
+        accept: AcceptMode,
+        shared: Arc<Shared>,
+        snapshot: Arc<Snapshot>,
+    ) -> io::Result<Self> {
+        let start = |index| thread::start(index, count, Arc::clone(&shared), Arc::clone(&snapshot));
+        let threads = (0..count).map(start).collect::<io::Result<Vec<_>>>()?;
+        let acceptor = match accept {
+            AcceptMode::ReusePort => None,
+            AcceptMode::Balanced => {
+                let queues = threads.iter().map(Thread::queue).collect();
+                Some(thread::start_acceptor(queues, shared)?)
+            }
+        };
+        Ok(Self { threads, acceptor, listening: Mutex::default() })
+    }
+
+    /// How many workers there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Opens the sockets of a listener, and has the workers accept on them. The listener must be part of
+    /// the snapshot that was published last. A virtual listener has no sockets: nothing is done.
+    ///
+    /// # Errors
+    /// The address cannot be listened on; then nothing was changed.
+    pub fn listen(&self, listener: &checked::Listener) -> Result<(), ListenError> {
+        if !listener.bind {
+            return Ok(());
+        }
+        let single = listener.network == Network::Udp && !listener.reuse_port;
+        let acceptor = self.acceptor.as_ref().filter(|_| listener.network != Network::Udp);
+        let takers: Vec<&Thread> = match acceptor {
+            Some(acceptor) => vec![acceptor],
+            None if single => vec![&self.threads[0]],
+            None => self.threads.iter().collect(),
+        };
+        let sockets = Sockets::open(listener, takers.len())?;
+        for (taker, socket) in takers.iter().zip(sockets) {
+            taker.send(Command::Listen { name: Arc::clone(&listener.name), socket });
+        }
+        self.names().insert(Arc::clone(&listener.name));
+        Ok(())
+    }
+
+    /// Stops listening. Connections that were accepted, or that wait to be, are served to their end.
+    pub fn unlisten(&self, name: &Arc<str>) {
+        if self.names().remove(name) {
+            for thread in self.all() {
+                thread.send(Command::Unlisten(Arc::clone(name)));
+            }
+        }
+    }
+
+    /// Whether the workers listen for the listener of that name.
+    pub fn is_listening(&self, name: &str) -> bool {
+        self.names().contains(name)
+    }
+
+    /// Gives the workers a new state of the configuration, from the next request on.
+    pub fn publish(&self, snapshot: &Arc<Snapshot>) {
+        for thread in &self.threads {
+            thread.send(Command::Publish(Arc::clone(snapshot)));
+        }
+    }
+
+    /// Stops listening, lets active requests finish within `timeout`, and ends the threads. Returns how
+    /// many connections had to be cut. Blocks.
+    pub fn drain(self, timeout: Duration) -> usize {
+        let deadline = Instant::now() + timeout;
+        // First the acceptor: what it still accepts must find workers.
+        if let Some(acceptor) = self.acceptor {
+            acceptor.send(Command::Drain(deadline));
+            acceptor.join();
+        }
+        for thread in &self.threads {
+            thread.send(Command::Drain(deadline));
+        }
+        self.threads.into_iter().map(Thread::join).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Thread> {
+        self.threads.iter().chain(&self.acceptor)
+    }
+
+    fn names(&self) -> std::sync::MutexGuard<'_, HashSet<Arc<str>>> {
+        self.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Whether the address could be listened on now; to be asked before SO_REUSEPORT hides another process.
+///
+/// # Errors
+/// Says what is in the way.
+pub fn check_free(listener: &checked::Listener) -> Result<(), BindError> {
+    match (listener.network, listener.address.as_ip()) {
+        (Network::Tcp, Some(addr)) if listener.bind => rosn_net::check_free(addr),
+        _ => Ok(()),
+    }
+}

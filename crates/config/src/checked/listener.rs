@@ -172,3 +172,21 @@ pub struct CidrRange {
     /// How many leading bits are fixed.
     pub prefix: u8,
 }
+
+impl CidrRange {
+    /// Whether the address is in the range; an IPv4 address is never in an IPv6 range.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip) {
+            (IpAddr::V4(range), IpAddr::V4(ip)) => {
+                let shift = 32_u32.saturating_sub(u32::from(self.prefix));
+                u64::from(u32::from(range)) >> shift == u64::from(u32::from(ip)) >> shift
+            }
+            (IpAddr::V6(range), IpAddr::V6(ip)) => {
+                let shift = 128_u32.saturating_sub(u32::from(self.prefix));
+                let high = |ip: std::net::Ipv6Addr| u128::from(ip).checked_shr(shift).unwrap_or(0);
+                high(range) == high(ip)
+            }
+            _ => false,
+        }
+    }
+}

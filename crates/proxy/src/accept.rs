@@ -1,0 +1,65 @@
+//! What is done with a connection that was accepted.
+
+use std::rc::Rc;
+
+use rosn_config::checked::{Network, OriginalDst, OriginalDstKind};
+use rosn_net::{ConnInfo, PeerAddr, Stream};
+use tracing::debug;
+
+use crate::context::{Admission, Serving, Worker};
+use crate::snapshot::{Listener, Service};
+use crate::{http, tcp};
+
+/// Serves a connection on the worker's thread until it ends. It is closed at once where a limit is
+/// reached.
+///
+/// The task holds the connection: dropping it closes it.
+pub fn spawn(worker: &Rc<Worker>, serving: &Serving, stream: Stream, peer: PeerAddr) {
+    worker.clock.refresh();
+    let listener = serving.listener();
+    let Some(admission) = Admission::admit(worker, listener) else { return };
+    let local = local_address(listener, &stream);
+    let mut info = ConnInfo { id: worker.next_id(), peer, local, original_dst: None };
+    let serving = match listener.config.original_dst {
+        Some(how) => redirect(serving, how, &stream, &mut info),
+        None => serving.clone(),
+    };
+    let worker = Rc::clone(worker);
+    tokio::task::spawn_local(async move {
+        let _admission = admission;
+        match serving.listener().service {
+            Service::Http { .. } => http::serve(worker, serving, stream, info).await,
+            Service::Tcp(_) => tcp::serve(worker, serving, stream, info).await,
+            Service::Udp(_) => debug!("a UDP listener has no connections"),
+        }
+    });
+}
+
+/// Finds where the client wanted to go, and the listener for it: MOSN's hand-off of `original_dst`.
+fn redirect(serving: &Serving, how: OriginalDst, stream: &Stream, info: &mut ConnInfo) -> Serving {
+    let wanted = match how.kind {
+        OriginalDstKind::Redirect => rosn_net::original_dst(stream),
+        OriginalDstKind::Tproxy => stream
+            .local_addr()
+            .and_then(|addr| addr.as_ip().ok_or_else(|| std::io::ErrorKind::Unsupported.into())),
+    };
+    match wanted {
+        Ok(wanted) => {
+            info.original_dst = Some(wanted);
+            let found = serving.snapshot().listener_for(wanted, how);
+            found.map_or_else(|| serving.clone(), |listener| serving.other(listener))
+        }
+        Err(error) => {
+            debug!(peer = %info.peer, "the original destination is not known: {error}");
+            serving.clone()
+        }
+    }
+}
+
+/// The address that the client connected to. A system call only where the listener's own does not say.
+fn local_address(listener: &Listener, stream: &Stream) -> PeerAddr {
+    match (listener.config.network, listener.config.address.as_ip()) {
+        (Network::Tcp, Some(addr)) if !addr.ip().is_unspecified() => PeerAddr::Ip(addr),
+        _ => stream.local_addr().unwrap_or(PeerAddr::Unix(None)),
+    }
+}

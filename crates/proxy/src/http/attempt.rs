@@ -1,0 +1,366 @@
+//! One try of an exchange: a request goes up and its response comes down, both at once, in one task.
+//!
+//! The request body and the response flow independently, each no faster than its reader takes it. The
+//! response may begin, and end, before the request has been sent whole.
+
+use std::task::{Context, Poll, ready};
+
+use rosn_base::Buf;
+use rosn_h1::{BodyDecoder, Framing, Limits, Method, Progress, ResponseHead, Version};
+use rosn_net::Stream;
+
+use super::body::{BodyBuffer, poll_read};
+use super::failure::Failure;
+use super::writer::{MessageWriter, WriteError};
+use crate::context::Worker;
+
+/// Interim responses that are passed on before the upstream is given up.
+const MAX_INTERIM: u32 = 16;
+
+/// A request body on its way.
+pub(crate) struct RequestBody {
+    pub(crate) buffer: BodyBuffer,
+    pub(crate) decoder: BodyDecoder,
+    /// Payload bytes that came so far.
+    pub(crate) received: u64,
+    /// More than this is refused.
+    pub(crate) limit: u64,
+}
+
+/// How the head of the response is made; the attempt asks for it when the upstream's has come.
+pub(crate) trait Respond {
+    /// Whether this status is to be retried instead of passed on.
+    fn refuses(&mut self, status: u16, can_replay: bool) -> bool;
+
+    /// Appends the head for the client to `out`, and says how the body is framed. `request` begins with
+    /// the head of the request; `request_done` says whether all of it was read.
+    fn encode(
+        &mut self,
+        response: &ResponseHead,
+        bytes: &[u8],
+        request: &[u8],
+        request_done: bool,
+        out: &mut Vec<u8>,
+    ) -> Framing;
+}
+
+/// Everything that one try needs.
+pub(crate) struct Attempt<'a, R> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) client: &'a mut Stream,
+    pub(crate) upstream: &'a mut Stream,
+    /// Bytes of the client behind the head: pipelined requests, where this one has no body.
+    pub(crate) inbound: &'a mut Buf,
+    pub(crate) body: Option<&'a mut RequestBody>,
+    pub(crate) request: MessageWriter,
+    pub(crate) response: &'a mut ResponseHead,
+    pub(crate) limits: &'a Limits,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) respond: R,
+    /// Whether the connection served a request before.
+    pub(crate) reused: bool,
+    pub(crate) down: Down,
+    /// Buffers for the head and the end of the response.
+    pub(crate) buffers: (Vec<u8>, Vec<u8>),
+    pub(crate) received: Option<Buf>,
+    pub(crate) interim: u32,
+    /// The upstream takes no more of the request.
+    pub(crate) request_failed: Option<std::io::Error>,
+    pub(crate) request_done: bool,
+    pub(crate) client_eof: bool,
+    /// When bytes last moved, in nanoseconds of the worker's clock.
+    pub(crate) progress: u64,
+    pub(crate) read_from_upstream: u64,
+    pub(crate) read_from_client: u64,
+    pub(crate) written_to_client: u64,
+    /// When the first byte of the response came; 0 = not yet.
+    pub(crate) head_at: u64,
+    /// When the request was sent whole; 0 = not yet.
+    pub(crate) request_sent_at: u64,
+}
+
+/// How many bytes went where.
+pub(crate) struct Traffic {
+    pub(crate) from_client: u64,
+    pub(crate) to_upstream: u64,
+    pub(crate) from_upstream: u64,
+    pub(crate) to_client: u64,
+}
+
+/// How far the response has come.
+pub(crate) enum Down {
+    /// Its head is awaited.
+    Head,
+    /// Interim responses are being passed on; the count of bytes already written.
+    Interim(usize),
+    /// Its body flows.
+    Body { writer: MessageWriter, buffer: BodyBuffer, decoder: BodyDecoder },
+    /// All of it was written.
+    Done { clean: bool },
+}
+
+impl<R: Respond> Attempt<'_, R> {
+    /// Goes on as far as possible. Ready when the response was written whole, or when it failed.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if !self.request_done && self.request_failed.is_none() {
+            match self.poll_request(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.request_done = true;
+                    self.request_sent_at = self.worker.clock.now();
+                }
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {}
+            }
+        }
+        match self.poll_response(cx) {
+            Poll::Pending => {}
+            ready => return ready,
+        }
+        if self.request_done {
+            ready!(self.poll_client(cx))?;
+        }
+        Poll::Pending
+    }
+
+    /// How many bytes moved in this try.
+    pub(crate) fn traffic(&self) -> Traffic {
+        let writing = match &self.down {
+            Down::Body { writer, .. } => writer.written,
+            _ => 0,
+        };
+        Traffic {
+            from_client: self.read_from_client,
+            to_upstream: self.request.written,
+            from_upstream: self.read_from_upstream,
+            to_client: self.written_to_client + writing,
+        }
+    }
+
+    /// Whether the client has seen a part of the final response.
+    pub(crate) fn has_begun(&self) -> bool {
+        matches!(self.down, Down::Body { .. } | Down::Done { .. })
+    }
+
+    /// Whether the response waits for the client to read, and not for the upstream.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        matches!(&self.down, Down::Body { buffer, .. } if !buffer.pending().is_empty())
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(body) = self.body.as_deref_mut() else {
+            let mut none = BodyBuffer::new(Buf::default(), false);
+            return match ready!(self.request.poll_write(cx, self.upstream, &mut none, Some(&[]))) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(error) => self.request_broke(error),
+            };
+        };
+        loop {
+            let before = body.buffer.pending().len();
+            let ended = body.buffer.decode(&mut body.decoder).map_err(Failure::ClientBody)?;
+            body.received += (body.buffer.pending().len() - before) as u64;
+            if body.received > body.limit {
+                return Poll::Ready(Err(Failure::BodyTooLarge));
+            }
+            let end = ended.then(|| body.decoder.trailers());
+            match ready!(self.request.poll_write(cx, self.upstream, &mut body.buffer, end)) {
+                Ok(()) => {}
+                Err(error) => return self.request_broke(error),
+            }
+            if self.request.is_finished() {
+                return Poll::Ready(Ok(()));
+            }
+            if !body.buffer.has_room() {
+                continue; // raw bytes fill the buffer: decode them first
+            }
+            match ready!(body.buffer.poll_fill(cx, self.client)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
+                Ok(count) => {
+                    self.read_from_client += count as u64;
+                    self.progress = self.worker.clock.now();
+                }
+            }
+        }
+    }
+
+    /// The upstream takes no more of the request; it may have answered all the same.
+    fn request_broke(&mut self, error: WriteError) -> Poll<Result<(), Failure>> {
+        match error {
+            WriteError::Io(error) => {
+                self.request_failed = Some(error);
+                Poll::Pending
+            }
+            WriteError::Body(error) => Poll::Ready(Err(Failure::ClientBody(error))),
+        }
+    }
+
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            match &mut self.down {
+                Down::Head => ready!(self.poll_head(cx))?,
+                Down::Interim(written) => {
+                    let rest = &self.buffers.0[*written..];
+                    if rest.is_empty() {
+                        self.buffers.0.clear();
+                        self.down = Down::Head;
+                        continue;
+                    }
+                    let write = std::pin::Pin::new(&mut *self.client);
+                    match ready!(tokio::io::AsyncWrite::poll_write(write, cx, rest)) {
+                        Ok(count) if count > 0 => {
+                            *written += count;
+                            self.written_to_client += count as u64;
+                        }
+                        _ => return Poll::Ready(Err(Failure::ClientGone)),
+                    }
+                }
+                Down::Body { writer, buffer, decoder } => {
+                    let ended = match buffer.decode(decoder) {
+                        Ok(ended) => ended,
+                        Err(error) => return Poll::Ready(Err(Failure::Broken(Some(error)))),
+                    };
+                    let end = ended.then(|| decoder.trailers());
+                    match ready!(writer.poll_write(cx, self.client, buffer, end)) {
+                        Ok(()) => {}
+                        Err(WriteError::Io(_)) => return Poll::Ready(Err(Failure::ClientGone)),
+                        Err(WriteError::Body(error)) => {
+                            return Poll::Ready(Err(Failure::Broken(Some(error))));
+                        }
+                    }
+                    if writer.is_finished() {
+                        self.finish();
+                        return Poll::Ready(Ok(()));
+                    }
+                    if !buffer.has_room() {
+                        continue;
+                    }
+                    match ready!(buffer.poll_fill(cx, self.upstream)) {
+                        Ok(0) => decoder.eof().map_err(|error| Failure::Broken(Some(error)))?,
+                        Ok(count) => {
+                            self.read_from_upstream += count as u64;
+                            self.progress = self.worker.clock.now();
+                        }
+                        Err(_) => return Poll::Ready(Err(Failure::Broken(None))),
+                    }
+                }
+                Down::Done { .. } => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Reads and parses until a head is there, and begins to pass it on.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            if let Some(received) = &mut self.received {
+                if !received.is_empty() {
+                    let bytes = received.unread();
+                    match self.response.parse(bytes, self.limits, self.method) {
+                        Ok(Progress::Complete(len)) => return Poll::Ready(self.begin(len)),
+                        Ok(Progress::Partial) => {}
+                        Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
+                    }
+                }
+                if received.room().is_empty() {
+                    received.compact();
+                    if received.room().is_empty() {
+                        // The parser refuses what is longer than the limit before this grows past it.
+                        received.grow(received.capacity() * 2);
+                    }
+                }
+            } else {
+                // A buffer is taken only when there is something to read.
+                match ready!(self.upstream.poll_read_ready(cx)) {
+                    Ok(()) => self.received = Some(self.worker.upstream_buffers.take()),
+                    Err(error) => return Poll::Ready(Err(self.ended_early(Some(error)))),
+                }
+            }
+            let received = self.received.as_mut().expect("it was made above");
+            match ready!(poll_read(cx, self.upstream, received)) {
+                Ok(0) => return Poll::Ready(Err(self.ended_early(None))),
+                Ok(count) => {
+                    self.read_from_upstream += count as u64;
+                    self.progress = self.worker.clock.refresh();
+                    if self.head_at == 0 {
+                        self.head_at = self.progress;
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(self.ended_early(Some(error)))),
+            }
+        }
+    }
+
+    fn ended_early(&mut self, error: Option<std::io::Error>) -> Failure {
+        let nothing_came = self.received.as_ref().is_none_or(Buf::is_empty) && self.interim == 0;
+        if self.reused && nothing_came {
+            Failure::Stale
+        } else {
+            Failure::Reset(error.or_else(|| self.request_failed.take()))
+        }
+    }
+
+    fn begin(&mut self, len: usize) -> Result<(), Failure> {
+        let received = self.received.as_mut().expect("a head was parsed");
+        let response = &mut *self.response;
+        if response.status() == 101 {
+            return Err(Failure::Unexpected("the upstream switched protocols unasked"));
+        }
+        if response.is_interim() {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Failure::Unexpected("the upstream sent too many interim responses"));
+            }
+            if self.version == Version::Http11 {
+                self.buffers.0.extend_from_slice(&received.unread()[..len]);
+            }
+            received.consume(len);
+            response.reset();
+            self.down = Down::Interim(0);
+            return Ok(());
+        }
+        let can_replay = self.body.as_ref().is_none_or(|body| body.buffer.can_replay());
+        if self.respond.refuses(response.status(), can_replay) {
+            return Err(Failure::Status(response.status()));
+        }
+        if let Some(body) = self.body.as_deref_mut() {
+            body.buffer.stop_retaining();
+        }
+        let (mut head, tail) = std::mem::take(&mut self.buffers);
+        let bytes = received.unread();
+        let framing = {
+            let (request, done) = (self.inbound.unread(), self.request_done);
+            self.respond.encode(response, bytes, request, done, &mut head)
+        };
+        let mut buffer = self.received.take().expect("a head was parsed");
+        buffer.consume(len);
+        self.down = Down::Body {
+            writer: MessageWriter::new(head, tail, framing),
+            buffer: BodyBuffer::new(buffer, false),
+            decoder: BodyDecoder::new(response.framing(), self.limits),
+        };
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        let done = Down::Done { clean: false };
+        let Down::Body { writer, buffer, .. } = std::mem::replace(&mut self.down, done) else {
+            return;
+        };
+        self.written_to_client += writer.written;
+        self.buffers = writer.into_buffers();
+        let clean = buffer.raw().is_empty();
+        self.worker.upstream_buffers.give(buffer.into_rest());
+        self.down = Down::Done { clean };
+    }
+
+    /// Looks whether the client is gone, or sends more requests, while the response is awaited.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        while !self.client_eof && self.body.is_none() && !self.inbound.room().is_empty() {
+            match ready!(poll_read(cx, self.client, self.inbound)) {
+                Ok(0) => self.client_eof = true,
+                Ok(count) => self.read_from_client += count as u64,
+                Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,166 @@
+//! The buffer through which one body flows: raw bytes in at the end, payload out at the front.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rosn_base::Buf;
+use rosn_h1::{BodyDecoder, BodyError};
+use rosn_net::Stream;
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// Payload that was decoded and not yet written, followed by raw bytes that were not yet decoded.
+///
+/// While [`BodyBuffer::retain`] is on, payload that was written stays at the front, so that it can
+/// be sent again; it is given up when the room is needed.
+#[derive(Debug)]
+pub(crate) struct BodyBuffer {
+    bytes: Buf,
+    /// Payload from the front of `bytes` to here was written already.
+    sent: usize,
+    /// Payload ends here; raw bytes begin at `raw`.
+    payload: usize,
+    raw: usize,
+    retain: bool,
+    /// Whether everything that was ever sent is still there.
+    whole: bool,
+}
+
+impl BodyBuffer {
+    /// A buffer whose content is raw bytes of the body so far.
+    pub(crate) fn new(bytes: Buf, retain: bool) -> Self {
+        Self { bytes, sent: 0, payload: 0, raw: 0, retain, whole: true }
+    }
+
+    /// Payload that waits to be written.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.bytes.unread()[self.sent..self.payload]
+    }
+
+    /// Raw bytes that wait to be decoded.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.bytes.unread()[self.raw..]
+    }
+
+    /// Says that `count` bytes of [`BodyBuffer::pending`] were written.
+    pub(crate) fn wrote(&mut self, count: usize) {
+        self.sent += count;
+        debug_assert!(self.sent <= self.payload);
+        if !self.retain {
+            self.discard();
+        }
+    }
+
+    /// Whether the body could be sent from its start once more.
+    pub(crate) fn can_replay(&self) -> bool {
+        self.whole
+    }
+
+    /// Starts over with the first byte; only where [`BodyBuffer::can_replay`].
+    pub(crate) fn replay(&mut self) {
+        debug_assert!(self.whole);
+        self.sent = 0;
+    }
+
+    /// Gives up what was written already: it will not be sent again.
+    pub(crate) fn stop_retaining(&mut self) {
+        self.retain = false;
+        self.discard();
+    }
+
+    /// Decodes what is raw. True at the end of the body.
+    ///
+    /// # Errors
+    /// The peer broke the framing of the body.
+    pub(crate) fn decode(&mut self, decoder: &mut BodyDecoder) -> Result<bool, BodyError> {
+        if decoder.is_end() {
+            return Ok(true);
+        }
+        let raw = &mut self.bytes.unread_mut()[self.raw..];
+        if raw.is_empty() {
+            return Ok(false);
+        }
+        let decoded = decoder.decode(raw)?;
+        let (start, len) = (self.raw + decoded.data.start, decoded.data.len());
+        if start != self.payload {
+            self.bytes.unread_mut().copy_within(start..start + len, self.payload);
+        }
+        self.payload += len;
+        self.raw += decoded.consumed;
+        self.close_gap();
+        Ok(decoded.end)
+    }
+
+    /// Reads more raw bytes, as many as there is room for; `Ok(0)` is the end of the stream.
+    ///
+    /// The caller makes sure that [`BodyBuffer::has_room`].
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<usize>> {
+        poll_read(cx, stream, &mut self.bytes)
+    }
+
+    /// Whether more can be read, after giving up what was kept for a replay where that helps.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.bytes.room().is_empty() {
+            self.bytes.compact();
+        }
+        if self.bytes.room().is_empty() && self.sent > 0 {
+            self.stop_retaining();
+            self.bytes.compact();
+        }
+        !self.bytes.room().is_empty()
+    }
+
+    /// The storage, with the raw bytes that belong to what follows the body.
+    pub(crate) fn into_rest(mut self) -> Buf {
+        self.bytes.consume(self.raw);
+        self.bytes
+    }
+
+    fn discard(&mut self) {
+        if self.sent > 0 {
+            self.whole = false;
+            self.bytes.consume(self.sent);
+            self.payload -= self.sent;
+            self.raw -= self.sent;
+            self.sent = 0;
+        }
+        self.close_gap();
+    }
+
+    /// Where no payload is left, the gap of framing bytes before the raw bytes is dropped.
+    fn close_gap(&mut self) {
+        if self.payload == 0 && self.raw > 0 {
+            self.bytes.consume(self.raw);
+            self.raw = 0;
+        } else if self.raw == self.bytes.len() && self.payload < self.raw {
+            // Nothing raw follows: what comes next may be placed right behind the payload.
+            self.bytes.truncate(self.payload);
+            self.raw = self.payload;
+        }
+    }
+}
+
+/// Reads into the room of `buf`. `Ok(0)` is the end of the stream.
+///
+/// This goes through `poll_read` and not `try_read`, because a read that does not fill the room tells
+/// tokio that there is no more, which saves the next, failing system call.
+pub(crate) fn poll_read(
+    cx: &mut Context<'_>,
+    stream: &mut Stream,
+    buf: &mut Buf,
+) -> Poll<io::Result<usize>> {
+    let mut room = ReadBuf::new(buf.room());
+    match Pin::new(stream).poll_read(cx, &mut room) {
+        Poll::Ready(Ok(())) => {
+            let count = room.filled().len();
+            buf.filled(count);
+            Poll::Ready(Ok(count))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
+    }
+}

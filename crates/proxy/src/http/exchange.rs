@@ -1,0 +1,315 @@
+//! One request and its response: route it, then answer, redirect or forward; log it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rosn_h1::{Framing, Method, RequestHead, Version};
+
+use super::failure::Flags;
+use super::headers::Fields;
+use super::record::{Record, View};
+use super::reply::Reply;
+use super::{Connection, End, Next, Slot, forward};
+use crate::context::Serving;
+use crate::snapshot::{Listener, Service};
+use rosn_route::{Action, Input, NoRoute, Route};
+
+/// Time to write a response that rosn makes itself.
+const REPLY_TIMEOUT: u64 = 10_000_000_000;
+
+/// Handles the request whose head is the first `len` bytes of the slot's inbound bytes.
+pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize) -> Next {
+    let worker = Rc::clone(&connection.worker);
+    let present = connection.serving.refresh(&worker);
+    let serving = connection.serving.clone();
+    let listener = serving.listener();
+    let stats = [worker.shared.stats.shard(worker.index), listener.stats.shard(worker.index)];
+    for stats in stats {
+        stats.request_total.add(1);
+        stats.request_active.add(1);
+    }
+    let mut record =
+        Record { start: worker.clock.now(), bytes_received: len as u64, ..Record::default() };
+    let keep = slot.head.keep_alive() && present && !worker.is_draining();
+    let next = Exchange { connection, slot, len, record: &mut record, keep }.run(&serving).await;
+    record.end = worker.clock.refresh();
+    finish(connection, slot, len, &mut record, listener);
+    slot.inbound.consume(len);
+    slot.response_bytes.clear();
+    next
+}
+
+/// Counts and logs an exchange that is over.
+fn finish(
+    connection: &Connection,
+    slot: &Slot,
+    len: usize,
+    record: &mut Record,
+    listener: &Listener,
+) {
+    let worker = &connection.worker;
+    let took = record.end.saturating_sub(record.start);
+    let waited = record.response_head.saturating_sub(record.request_sent);
+    let own = if record.request_sent > 0 { took.saturating_sub(waited) } else { took };
+    for stats in [&worker.shared.stats, &listener.stats] {
+        let stats = stats.shard(worker.index);
+        stats.request_active.add(-1);
+        stats.request_time.record(took);
+        stats.request_time_total.add(took);
+        stats.process_time.record(own);
+        stats.process_time_total.add(own);
+        stats.count_status(record.status);
+        if record.status == 499 {
+            stats.request_reset.add(1);
+        } else if !record.flags.is_empty() {
+            stats.request_failed.add(1);
+        }
+    }
+    if listener.access_logs.is_empty() {
+        return;
+    }
+    let head = (len > 0).then(|| (&slot.head, &slot.inbound.unread()[..len]));
+    let response = (!slot.response_bytes.is_empty())
+        .then(|| Fields { bytes: &slot.response_bytes, fields: slot.response.fields() });
+    let view = View {
+        record,
+        info: &connection.info,
+        listener: &listener.config,
+        started: worker.clock.wall(record.start),
+        now: record.end,
+        request: head,
+        response,
+    };
+    for log in &listener.access_logs {
+        log.write(worker.index, &view);
+    }
+}
+
+/// Answers what could not be read as a request, and closes.
+pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &str) -> End {
+    let worker = Rc::clone(&connection.worker);
+    let now = worker.clock.refresh();
+    let body = format!("{reason}\n");
+    let reply = Reply { status, body: body.as_bytes(), location: None, extra: b"" };
+    let mut out = Vec::new();
+    worker.date.with(worker.clock.wall(now), |date| {
+        reply.encode(Version::Http11, false, false, date, &mut out);
+    });
+    for stats in [&worker.shared.stats, &connection.serving.listener().stats] {
+        let stats = stats.shard(worker.index);
+        stats.request_total.add(1);
+        stats.request_active.add(1);
+    }
+    let mut record = Record { start: now, status, end: now, ..Record::default() };
+    record.flags.insert(Flags::DOWNSTREAM_PROTOCOL);
+    record.failure = Some(reason.to_owned());
+    if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
+        record.bytes_sent = out.len() as u64;
+    }
+    let slot = Slot::new(0);
+    let listener = Arc::clone(connection.serving.listener());
+    finish(connection, &slot, 0, &mut record, &listener);
+    End::Linger
+}
+
+/// A request on its way.
+pub(crate) struct Exchange<'a> {
+    pub(crate) connection: &'a mut Connection,
+    pub(crate) slot: &'a mut Slot,
+    /// The length of the request's head.
+    pub(crate) len: usize,
+    pub(crate) record: &'a mut Record,
+    /// Whether the connection may serve another request.
+    pub(crate) keep: bool,
+}
+
+impl Exchange<'_> {
+    async fn run(mut self, serving: &Serving) -> Next {
+        let listener = &**serving.listener();
+        let Service::Http { proxy, table } = &listener.service else {
+            return Next::End(End::Close);
+        };
+        if let Some((status, why)) = self.refusal() {
+            return self.reply(status, why.as_bytes()).await;
+        }
+        if let (Framing::Length(length), Some(limit)) =
+            (self.slot.head.framing(), proxy.max_body_bytes)
+            && length > limit
+        {
+            return self.reply(413, b"the request body is too large\n").await;
+        }
+        let route = match self.with_input(listener, |input| table.find(input)) {
+            Ok(route) => route,
+            Err(NoRoute::VirtualHost | NoRoute::Route) => {
+                self.record.flags.insert(Flags::NO_ROUTE);
+                return self.reply(404, b"no route matches the request\n").await;
+            }
+        };
+        if !route.name().is_empty() {
+            self.record.route = Some(Arc::clone(route.name()));
+        }
+        if route.require_tls() {
+            return self.redirect_to_tls().await;
+        }
+        match route.action() {
+            Action::Forward(forward) => {
+                forward::run(&mut self, serving, proxy, table, route, forward).await
+            }
+            Action::Direct(direct) => {
+                self.record.direct = true;
+                self.reply_with(
+                    direct.status,
+                    direct.body.as_bytes(),
+                    None,
+                    Some((route, listener)),
+                )
+                .await
+            }
+            Action::Redirect(redirect) => {
+                let mut location = std::mem::take(&mut self.slot.text);
+                location.clear();
+                let request = self.request_bytes();
+                let head = &self.slot.head;
+                let (host, path) = (head.authority(request), head.path_and_query(request));
+                redirect.location("http", host, path, &mut location);
+                let routed = Some((route, listener));
+                let next = self.reply_with(redirect.status, b"", Some(&location), routed).await;
+                self.slot.text = location;
+                next
+            }
+        }
+    }
+
+    /// Calls `f` with what a route is chosen by.
+    pub(crate) fn with_input<R>(&self, listener: &Listener, f: impl FnOnce(&Input<'_>) -> R) -> R {
+        let request = self.request_bytes();
+        let head = &self.slot.head;
+        f(&Input {
+            authority: head.authority(request),
+            path: head.path(request),
+            method: head.method_span().of(request),
+            headers: &RequestFields { head, bytes: request },
+            variables: &self.view(listener),
+        })
+    }
+
+    /// Requests that are understood and not served.
+    fn refusal(&self) -> Option<(u16, &'static str)> {
+        let head = &self.slot.head;
+        if head.method() == Method::Connect {
+            return Some((501, "CONNECT is not supported on this listener\n"));
+        }
+        // A client may offer h2c and must then live with HTTP/1.1 (RFC 9110 section 7.8); anything else
+        // it upgrades to would break without the upgrade.
+        let offered = self.header("upgrade").unwrap_or_default();
+        if head.upgrade() && !offered.eq_ignore_ascii_case(b"h2c") {
+            return Some((501, "Upgrade is not supported on this listener\n"));
+        }
+        None
+    }
+
+    async fn redirect_to_tls(&mut self) -> Next {
+        let mut location = b"https://".to_vec();
+        let request = self.request_bytes();
+        let host = self.slot.head.authority(request);
+        location.extend_from_slice(host.strip_suffix(b":80").unwrap_or(host));
+        location.extend_from_slice(self.slot.head.path_and_query(request));
+        self.reply_with(301, b"", Some(&location), None).await
+    }
+
+    pub(crate) async fn reply(&mut self, status: u16, body: &[u8]) -> Next {
+        self.reply_with(status, body, None, None).await
+    }
+
+    /// Sends a response of rosn's own, with the response headers of `routed`.
+    async fn reply_with(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        location: Option<&[u8]>,
+        routed: Option<(&Route<usize>, &Listener)>,
+    ) -> Next {
+        self.record.status = status;
+        let unread = self.has_unread_body();
+        let keep = self.keep && !unread;
+        let mut extra = std::mem::take(&mut self.slot.path);
+        extra.clear();
+        if let Some((route, listener)) = routed
+            && !route.response_edits().is_empty()
+        {
+            let mut list = std::mem::take(&mut self.slot.list);
+            list.load(&[]);
+            let none = Fields { bytes: b"", fields: &[] };
+            list.edit(none, route.response_edits(), &self.view(listener));
+            list.encode(none, |_| false, &mut extra);
+            self.slot.list = list;
+        }
+        let mut out = std::mem::take(&mut self.slot.down.0);
+        out.clear();
+        let reply = Reply { status, body, location, extra: &extra };
+        let (version, head) = (self.slot.head.version(), self.slot.head.method() == Method::Head);
+        let worker = &self.connection.worker;
+        worker.date.with(worker.clock.wall(worker.clock.now()), |date| {
+            reply.encode(version, keep, head, date, &mut out);
+        });
+        let written = self.connection.write_all(&out, REPLY_TIMEOUT).await;
+        self.record.bytes_sent += out.len() as u64;
+        self.slot.down.0 = out;
+        self.slot.path = extra;
+        match written {
+            Err(_) => {
+                self.record.flags.insert(Flags::DOWNSTREAM_RESET);
+                Next::End(End::Close)
+            }
+            Ok(()) if keep => Next::KeepAlive,
+            Ok(()) if unread => Next::End(End::Linger),
+            Ok(()) => Next::End(End::Close),
+        }
+    }
+
+    /// Whether the request has a body that was not read.
+    fn has_unread_body(&self) -> bool {
+        !matches!(self.slot.head.framing(), Framing::None | Framing::Length(0))
+    }
+
+    /// The bytes of the request's head.
+    pub(crate) fn request_bytes(&self) -> &[u8] {
+        &self.slot.inbound.unread()[..self.len]
+    }
+
+    pub(crate) fn header(&self, lower_name: &str) -> Option<&[u8]> {
+        self.slot.head.value(self.request_bytes(), lower_name)
+    }
+
+    /// A time in milliseconds that a header of the request gives.
+    pub(crate) fn header_millis(&self, lower_name: &str) -> Option<Duration> {
+        let value = std::str::from_utf8(self.header(lower_name)?).ok()?;
+        value.parse().ok().map(Duration::from_millis)
+    }
+
+    pub(crate) fn view<'b>(&'b self, listener: &'b Listener) -> View<'b> {
+        let worker = &self.connection.worker;
+        View {
+            record: self.record,
+            info: &self.connection.info,
+            listener: &listener.config,
+            started: worker.clock.wall(self.record.start),
+            now: worker.clock.now(),
+            request: Some((&self.slot.head, self.request_bytes())),
+            response: None,
+        }
+    }
+}
+
+/// Looks up request headers for the route table.
+pub(crate) struct RequestFields<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl rosn_route::Headers for RequestFields<'_> {
+    fn value(&self, lower_name: &str) -> Option<&[u8]> {
+        self.head.value(self.bytes, lower_name)
+    }
+}

@@ -1,0 +1,165 @@
+//! What can go wrong with an exchange: whose side it was, and what the client is told.
+
+use std::fmt;
+
+use rosn_h1::{BodyError, ResponseError};
+
+use crate::upstream::ConnectFailure;
+
+/// Envoy's response flags, as far as they occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    pub(crate) const NO_ROUTE: Self = Self(1);
+    pub(crate) const NO_HEALTHY_UPSTREAM: Self = Self(1 << 1);
+    pub(crate) const CONNECTION_FAILURE: Self = Self(1 << 2);
+    pub(crate) const OVERFLOW: Self = Self(1 << 3);
+    pub(crate) const UPSTREAM_TIMEOUT: Self = Self(1 << 4);
+    pub(crate) const UPSTREAM_RESET: Self = Self(1 << 5);
+    pub(crate) const UPSTREAM_TERMINATED: Self = Self(1 << 6);
+    pub(crate) const UPSTREAM_PROTOCOL: Self = Self(1 << 7);
+    pub(crate) const DOWNSTREAM_RESET: Self = Self(1 << 8);
+    pub(crate) const DOWNSTREAM_PROTOCOL: Self = Self(1 << 9);
+    pub(crate) const RETRY_LIMIT: Self = Self(1 << 10);
+    pub(crate) const NO_CLUSTER: Self = Self(1 << 11);
+    pub(crate) const STREAM_IDLE: Self = Self(1 << 12);
+
+    const NAMES: [&'static str; 13] =
+        ["NR", "UH", "UF", "UO", "UT", "UR", "UC", "UPE", "DC", "DPE", "URX", "NC", "SI"];
+
+    pub(crate) fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = Self::NAMES.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
+        for (at, (_, name)) in set.enumerate() {
+            write!(f, "{}{name}", if at > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an exchange with an upstream, or one try of it, did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There is no connection to an upstream.
+    Connect(ConnectFailure),
+    /// The cluster's `max_requests` is reached.
+    Overflow,
+    /// A pooled connection turned out to be closed before a byte of the response came.
+    Stale,
+    /// The upstream closed or reset the connection before the response.
+    Reset(Option<std::io::Error>),
+    /// The response is not HTTP/1.1.
+    Protocol(ResponseError),
+    /// The upstream switched protocols unasked, or sent interim responses without end.
+    Unexpected(&'static str),
+    /// A try took longer than `retry_timeout`.
+    TryTimeout,
+    /// The response did not begin, or did not go on, in time.
+    Timeout,
+    /// The response has a status that the retry policy names.
+    Status(u16),
+    /// The upstream broke off, or broke the framing of, a response that had begun.
+    Broken(Option<BodyError>),
+    /// The client is gone.
+    ClientGone,
+    /// The client did not read the response in time.
+    ClientStalled,
+    /// The client broke the framing of its body.
+    ClientBody(BodyError),
+    /// The body is larger than `max_request_body_size`.
+    BodyTooLarge,
+}
+
+impl Failure {
+    /// The status that the client is told.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Overflow => 503,
+            Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Inactive(_)) => 503,
+            Self::Timeout | Self::TryTimeout | Self::Connect(ConnectFailure::Timeout) => 504,
+            Self::Status(status) => *status,
+            Self::ClientGone | Self::ClientStalled => 499,
+            Self::ClientBody(_) => 400,
+            Self::BodyTooLarge => 413,
+            _ => 502,
+        }
+    }
+
+    /// The flags for the access log.
+    pub(crate) fn flags(&self) -> Flags {
+        match self {
+            Self::Overflow | Self::Connect(ConnectFailure::Overflow(_)) => Flags::OVERFLOW,
+            Self::Connect(ConnectFailure::NoEndpoint) => Flags::NO_HEALTHY_UPSTREAM,
+            Self::Connect(_) => Flags::CONNECTION_FAILURE,
+            Self::Stale | Self::Reset(_) => Flags::UPSTREAM_RESET,
+            Self::Protocol(_) | Self::Unexpected(_) => Flags::UPSTREAM_PROTOCOL,
+            Self::TryTimeout | Self::Timeout => Flags::UPSTREAM_TIMEOUT,
+            Self::Status(_) => Flags::default(),
+            Self::Broken(_) => Flags::UPSTREAM_TERMINATED,
+            Self::ClientGone => Flags::DOWNSTREAM_RESET,
+            Self::ClientStalled => Flags::STREAM_IDLE,
+            Self::ClientBody(_) | Self::BodyTooLarge => Flags::DOWNSTREAM_PROTOCOL,
+        }
+    }
+
+    /// Whether the client, and not an upstream, is at fault.
+    pub(crate) fn is_downstream(&self) -> bool {
+        matches!(
+            self,
+            Self::ClientGone | Self::ClientStalled | Self::ClientBody(_) | Self::BodyTooLarge
+        )
+    }
+
+    /// What the client is told. Names no address: clients are not told where upstreams are.
+    pub(crate) fn public(&self) -> &'static str {
+        match self {
+            Self::Overflow | Self::Connect(ConnectFailure::Overflow(_)) => {
+                "the upstream is overloaded: a circuit breaker is open"
+            }
+            Self::Connect(ConnectFailure::NoEndpoint) => "no healthy upstream",
+            Self::Connect(ConnectFailure::Inactive(_)) => {
+                "the upstream cannot be used: see the log of the proxy"
+            }
+            Self::Connect(ConnectFailure::Dial(_)) => "no connection to the upstream could be made",
+            Self::Connect(ConnectFailure::Timeout) => {
+                "no connection to the upstream could be made in time"
+            }
+            Self::Stale | Self::Reset(_) => "the upstream closed the connection before responding",
+            Self::Protocol(_) | Self::Unexpected(_) => "the upstream sent an invalid response",
+            Self::TryTimeout | Self::Timeout => "the upstream did not respond in time",
+            Self::Status(_) | Self::Broken(_) => "the upstream failed",
+            Self::ClientGone | Self::ClientStalled => "the client is gone",
+            Self::ClientBody(_) => "the request body is invalid",
+            Self::BodyTooLarge => "the request body is too large",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overflow => f.write_str("the cluster's max_requests is reached"),
+            Self::Connect(error) => write!(f, "{error}"),
+            Self::Stale => f.write_str("a pooled connection was closed by the upstream"),
+            Self::Reset(Some(error)) => write!(f, "the upstream closed the connection: {error}"),
+            Self::Protocol(error) => write!(f, "the response is invalid: {error}"),
+            Self::Unexpected(what) => f.write_str(what),
+            Self::TryTimeout => f.write_str("the try took longer than `retry_timeout`"),
+            Self::Status(status) => write!(f, "the upstream answered {status}"),
+            Self::Broken(Some(error)) => write!(f, "the response broke off: {error}"),
+            Self::Broken(None) => f.write_str("the response broke off"),
+            Self::ClientBody(error) => write!(f, "the request body is invalid: {error}"),
+            _ => f.write_str(self.public()),
+        }
+    }
+}

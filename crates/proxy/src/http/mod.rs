@@ -1,0 +1,328 @@
+//! HTTP/1.1 on the downstream side: one task serves one connection, request after request.
+
+mod attempt;
+mod body;
+mod exchange;
+mod failure;
+mod forward;
+mod headers;
+mod record;
+mod reply;
+mod writer;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rosn_base::{Buf, Timer};
+use rosn_config::checked::{HttpProxy, IdleTimeout};
+use rosn_h1::{Limits, Progress, RequestError, RequestHead, ResponseHead};
+use rosn_net::{ConnInfo, Stream};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::context::{Serving, Worker};
+use crate::snapshot::Service;
+use crate::upstream::{NEVER, nanos};
+use body::poll_read;
+use headers::HeaderList;
+
+/// What one exchange needs and the next one uses again. An idle connection has none.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// What the client sent: the head of the present request, and what follows it.
+    pub(crate) inbound: Buf,
+    pub(crate) head: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// The head of the response as it came, for the access log.
+    pub(crate) response_bytes: Vec<u8>,
+    pub(crate) up: (Vec<u8>, Vec<u8>),
+    pub(crate) down: (Vec<u8>, Vec<u8>),
+    pub(crate) list: HeaderList,
+    pub(crate) path: Vec<u8>,
+    pub(crate) text: Vec<u8>,
+}
+
+impl Slot {
+    pub(crate) fn new(buffer: usize) -> Self {
+        Self {
+            inbound: Buf::with_capacity(buffer),
+            head: RequestHead::default(),
+            response: ResponseHead::default(),
+            response_bytes: Vec::new(),
+            up: Default::default(),
+            down: Default::default(),
+            list: HeaderList::default(),
+            path: Vec::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Makes it as new; false where it has grown so that it is better freed.
+    pub(crate) fn clear(&mut self, buffer: usize) -> bool {
+        self.inbound.clear();
+        self.head.reset();
+        self.response.reset();
+        self.inbound.capacity() == buffer
+    }
+}
+
+/// Serves one downstream connection until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, serving: Serving, stream: Stream, info: ConnInfo) {
+    let timer = worker.wheel.timer();
+    let mut connection = Connection { worker, serving, stream, info, timer, slot: None };
+    let end = connection.run().await;
+    if let Some(slot) = connection.slot.take() {
+        connection.worker.give_slot(slot);
+    }
+    match end {
+        End::Close => {}
+        End::Linger => connection.linger().await,
+        End::Reset => connection.stream.reset(),
+    }
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All was said.
+    Close,
+    /// The client may still be sending: let it read the response before the connection goes.
+    Linger,
+    /// The response broke off: the client must not take it for whole.
+    Reset,
+}
+
+/// What comes after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another request may come.
+    KeepAlive,
+    /// No more.
+    End(End),
+}
+
+/// A downstream connection.
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    /// As of the present request.
+    pub(crate) serving: Serving,
+    pub(crate) stream: Stream,
+    pub(crate) info: ConnInfo,
+    pub(crate) timer: Timer,
+    slot: Option<Box<Slot>>,
+}
+
+/// Why there is no further request.
+enum NoRequest {
+    /// The client closed the connection, or it was idle for too long, or the worker drains.
+    Over,
+    /// A head began and did not come whole in time.
+    HeaderTimeout,
+    /// The head is not HTTP/1.1, or too large.
+    Invalid(RequestError),
+}
+
+impl Connection {
+    async fn run(&mut self) -> End {
+        loop {
+            match self.next_head().await {
+                Ok(len) => {
+                    let mut slot = self.slot.take().expect("a head was parsed in it");
+                    let next = exchange::run(self, &mut slot, len).await;
+                    self.slot = Some(slot);
+                    match next {
+                        Next::KeepAlive if !self.worker.is_draining() => {}
+                        Next::KeepAlive => return End::Close,
+                        Next::End(end) => return end,
+                    }
+                }
+                Err(NoRequest::Over) => return End::Close,
+                Err(NoRequest::HeaderTimeout) => {
+                    return exchange::refuse(self, 408, "the request head did not come in time")
+                        .await;
+                }
+                Err(NoRequest::Invalid(error)) => {
+                    return exchange::refuse(self, error.status(), error.reason()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a request and parses its head; says how long it is.
+    async fn next_head(&mut self) -> Result<usize, NoRequest> {
+        let (idle, header_timeout, limits) = self.timeouts();
+        if let Some(slot) = &mut self.slot {
+            slot.head.reset();
+            // A line end after a body is an old client's mistake (RFC 9112 section 2.2).
+            if slot.inbound.unread() == b"\r\n" {
+                slot.inbound.clear();
+            }
+            if slot.inbound.is_empty()
+                && let Some(slot) = self.slot.take()
+            {
+                self.worker.give_slot(slot);
+            }
+        }
+        let mut partial = self.slot.is_some();
+        let now = self.worker.clock.now();
+        self.timer.set(now.saturating_add(if partial { header_timeout } else { idle }));
+        loop {
+            if let Some(slot) = &mut self.slot {
+                match slot.head.parse(slot.inbound.unread(), &limits) {
+                    Ok(Progress::Complete(len)) => return Ok(len),
+                    Ok(Progress::Partial) => {}
+                    Err(error) => return Err(NoRequest::Invalid(error)),
+                }
+                slot.inbound.compact();
+                if slot.inbound.room().is_empty() {
+                    // The parser refuses what is longer than the limit before this grows past it.
+                    slot.inbound.grow(slot.inbound.capacity() * 2);
+                }
+            }
+            match poll_fn(|cx| self.poll_inbound(cx)).await {
+                Inbound::Bytes if partial => {}
+                Inbound::Bytes => {
+                    partial = true;
+                    self.timer.set(self.worker.clock.now().saturating_add(header_timeout));
+                }
+                Inbound::Timeout if partial => return Err(NoRequest::HeaderTimeout),
+                Inbound::Timeout | Inbound::End => return Err(NoRequest::Over),
+            }
+        }
+    }
+
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Inbound> {
+        if self.timer.poll_expired(cx.waker()) {
+            return Poll::Ready(Inbound::Timeout);
+        }
+        if self.slot.is_none() {
+            if self.stream.poll_read_ready(cx).is_pending() {
+                if self.worker.is_draining() {
+                    return Poll::Ready(Inbound::End);
+                }
+                return Poll::Pending;
+            }
+            self.slot = Some(self.worker.take_slot());
+        }
+        let slot = self.slot.as_mut().expect("it was made above");
+        match ready!(poll_read(cx, &mut self.stream, &mut slot.inbound)) {
+            Ok(0) | Err(_) => Poll::Ready(Inbound::End),
+            Ok(count) => {
+                self.worker.clock.refresh();
+                self.count_read(count as u64);
+                Poll::Ready(Inbound::Bytes)
+            }
+        }
+    }
+
+    /// Idle timeout and header timeout in nanoseconds, and the limits of a head.
+    fn timeouts(&self) -> (u64, u64, Limits) {
+        let limits = self.serving.snapshot().limits;
+        let idle = match self.serving.listener().config.idle_timeout {
+            IdleTimeout::Default => nanos(limits.idle_timeout),
+            IdleTimeout::Never => NEVER,
+            IdleTimeout::After(idle) => nanos(idle),
+        };
+        (idle, nanos(limits.header_timeout), self.head_limits())
+    }
+
+    pub(crate) fn head_limits(&self) -> Limits {
+        let limits = self.serving.snapshot().limits;
+        let own = self.proxy().and_then(|proxy| proxy.max_head_bytes);
+        Limits {
+            head_bytes: own.unwrap_or(limits.max_head_bytes),
+            fields: limits.max_headers,
+            request_line: limits.max_request_line_bytes,
+            ..Limits::default()
+        }
+    }
+
+    fn proxy(&self) -> Option<&HttpProxy> {
+        match &self.serving.listener().service {
+            Service::Http { proxy, .. } => Some(proxy),
+            _ => None,
+        }
+    }
+
+    /// How long a client may read nothing of what waits for it, in nanoseconds.
+    pub(crate) fn stall_timeout(&self) -> u64 {
+        self.timeouts().0
+    }
+
+    pub(crate) fn count_read(&self, bytes: u64) {
+        self.worker.shared.stats.shard(self.worker.index).bytes_read_total.add(bytes);
+        self.serving.listener().stats.shard(self.worker.index).bytes_read_total.add(bytes);
+    }
+
+    pub(crate) fn count_written(&self, bytes: u64) {
+        self.worker.shared.stats.shard(self.worker.index).bytes_write_total.add(bytes);
+        self.serving.listener().stats.shard(self.worker.index).bytes_write_total.add(bytes);
+    }
+
+    /// Writes all bytes, within `within` nanoseconds.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8], within: u64) -> io::Result<()> {
+        self.timer.set(self.worker.clock.now().saturating_add(within));
+        let mut write = std::pin::pin!(self.stream.write_all(bytes));
+        poll_fn(|cx| {
+            if self.timer.poll_expired(cx.waker()) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            write.as_mut().poll(cx)
+        })
+        .await?;
+        self.count_written(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Ends the connection so that the client can read what was sent although it is still sending: a
+    /// close with unread bytes would be a reset (RFC 9112 section 9.6).
+    async fn linger(&mut self) {
+        const TIME: u64 = 2_000_000_000;
+        const BYTES: usize = 1 << 20;
+        if self.stream.shutdown_write().is_err() {
+            return;
+        }
+        self.timer.set(self.worker.clock.refresh() + TIME);
+        let mut buffer = self.worker.upstream_buffers.take();
+        let mut left = BYTES;
+        while left > 0 {
+            buffer.clear();
+            let read = poll_fn(|cx| {
+                if self.timer.poll_expired(cx.waker()) {
+                    return Poll::Ready(Ok(0));
+                }
+                poll_read(cx, &mut self.stream, &mut buffer)
+            });
+            match read.await {
+                Ok(count) if count > 0 => left = left.saturating_sub(count),
+                _ => break,
+            }
+        }
+        self.worker.upstream_buffers.give(buffer);
+    }
+}
+
+enum Inbound {
+    Bytes,
+    End,
+    Timeout,
+}
+
+/// The `Date` field's value, made once a second.
+#[derive(Debug, Default)]
+pub(crate) struct DateCache(RefCell<(u64, String)>);
+
+impl DateCache {
+    /// Calls `f` with the date of `now`.
+    pub(crate) fn with<R>(&self, now: SystemTime, f: impl FnOnce(&[u8]) -> R) -> R {
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut cached = self.0.borrow_mut();
+        if cached.0 != second || cached.1.is_empty() {
+            *cached = (second, httpdate::fmt_http_date(now));
+        }
+        f(cached.1.as_bytes())
+    }
+}

@@ -1,0 +1,239 @@
+//! What is known about one exchange: it answers for the variables and fills the access log.
+
+use std::fmt;
+use std::io::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rosn_cluster::Endpoint;
+use rosn_config::checked::{self, Network};
+use rosn_config::{Variable, Variables};
+use rosn_h1::{Method, RequestHead, Version};
+use rosn_net::ConnInfo;
+
+use super::failure::Flags;
+use super::headers::Fields;
+use crate::upstream::Upstream;
+
+/// What happened, so far.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// When the head of the request was there. All times are nanoseconds of the worker's clock.
+    pub(crate) start: u64,
+    /// When the whole request had been sent on; 0 = not yet.
+    pub(crate) request_sent: u64,
+    /// When the head of the response came; 0 = not yet.
+    pub(crate) response_head: u64,
+    /// When the exchange was over; 0 = not yet.
+    pub(crate) end: u64,
+    /// 0 = none yet.
+    pub(crate) status: u16,
+    pub(crate) flags: Flags,
+    /// Bytes of the client, head included.
+    pub(crate) bytes_received: u64,
+    /// Bytes to the client, head included.
+    pub(crate) bytes_sent: u64,
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
+    pub(crate) upstream: Option<Rc<Upstream>>,
+    pub(crate) route: Option<Arc<str>>,
+    /// Why the upstream failed.
+    pub(crate) failure: Option<String>,
+    pub(crate) tries: u32,
+    pub(crate) direct: bool,
+    pub(crate) global_timeout: Option<Duration>,
+    pub(crate) try_timeout: Option<Duration>,
+}
+
+/// A [`Record`] with the messages it is about.
+pub(crate) struct View<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) info: &'a ConnInfo,
+    pub(crate) listener: &'a checked::Listener,
+    /// The wall-clock time of [`Record::start`].
+    pub(crate) started: SystemTime,
+    pub(crate) now: u64,
+    /// The request; `None` where its head could not be read.
+    pub(crate) request: Option<(&'a RequestHead, &'a [u8])>,
+    /// The response of the upstream, as it came.
+    pub(crate) response: Option<Fields<'a>>,
+}
+
+impl Variables for View<'_> {
+    fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        match variable {
+            Variable::Http1(inner) => self.write(inner, out),
+            Variable::RequestHeader(name) => put(out, self.header(name)),
+            Variable::ResponseHeader(name) => put(out, self.response.and_then(|r| r.find(name))),
+            Variable::RequestArg(name) => put(out, self.query().and_then(|query| arg(query, name))),
+            Variable::Cookie(name) => put(out, self.header("cookie").and_then(|c| cookie(c, name))),
+            _ => {
+                self.write_time(variable, out)
+                    || self.write_connection(variable, out)
+                    || self.write_request(variable, out)
+                    || self.write_outcome(variable, out)
+            }
+        }
+    }
+}
+
+impl View<'_> {
+    fn write_time(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        let record = self.record;
+        let since = |at: u64| (at > 0).then(|| at.saturating_sub(record.start));
+        let end = if record.end > 0 { record.end } else { self.now };
+        let took = end.saturating_sub(record.start);
+        let value = match variable {
+            Variable::StartTime => return write_start_time(self.started, out),
+            Variable::RequestReceivedDuration => since(record.request_sent).or(Some(0)),
+            Variable::ResponseReceivedDuration => since(record.response_head),
+            Variable::RequestFinishedDuration | Variable::Duration => Some(took),
+            Variable::ProcessTimeDuration => {
+                let waited = record.response_head.saturating_sub(record.request_sent);
+                Some(took.saturating_sub(if record.request_sent > 0 { waited } else { 0 }))
+            }
+            _ => return false,
+        };
+        value.is_some_and(|nanos| show(out, format_args!("{:?}", Duration::from_nanos(nanos))))
+    }
+
+    fn write_connection(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        match variable {
+            Variable::DownstreamLocalAddress => show(out, &self.info.local),
+            Variable::DownstreamRemoteAddress => show(out, &self.info.peer),
+            Variable::OriRemoteAddr => self.info.original_dst.is_some_and(|addr| show(out, addr)),
+            Variable::ConnectionId => show(out, self.info.id),
+            Variable::ListenerName => put(out, Some(self.listener.name.as_bytes())),
+            Variable::ListenerType => {
+                !self.listener.direction.is_empty()
+                    && put(out, Some(self.listener.direction.as_bytes()))
+            }
+            Variable::ListenerPort => {
+                self.listener.address.port().is_some_and(|port| show(out, port))
+            }
+            Variable::DownstreamProtocol | Variable::UpstreamProtocol => put(out, Some(b"Http1")),
+            Variable::Scheme | Variable::RequestScheme => {
+                debug_assert!(self.listener.network != Network::Udp);
+                put(out, Some(b"http"))
+            }
+            _ => false,
+        }
+    }
+
+    fn write_request(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        if matches!(variable, Variable::Protocol) {
+            let old = self.request.is_some_and(|(head, _)| head.version() == Version::Http10);
+            return put(out, Some(if old { b"HTTP/1.0" } else { b"HTTP/1.1" }));
+        }
+        let Some((head, bytes)) = self.request else { return false };
+        match variable {
+            Variable::Host | Variable::Authority => put(out, Some(head.authority(bytes))),
+            Variable::Path
+            | Variable::PathOriginal
+            | Variable::RequestPath
+            | Variable::RequestPathOriginal => put(out, Some(head.path(bytes))),
+            Variable::QueryString | Variable::RequestArgs => put(out, self.query()),
+            Variable::RequestUri => put(out, Some(head.path_and_query(bytes))),
+            Variable::Method | Variable::RequestMethod => {
+                put(out, Some(head.method_span().of(bytes)))
+            }
+            Variable::RequestLength => show(out, self.record.bytes_received),
+            _ => false,
+        }
+    }
+
+    fn write_outcome(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        let record = self.record;
+        match variable {
+            Variable::BytesSent => show(out, record.bytes_sent),
+            Variable::BytesReceived => show(out, record.bytes_received),
+            Variable::ResponseCode | Variable::Status => {
+                record.status > 0 && show(out, record.status)
+            }
+            Variable::ResponseFlag => show(out, !record.flags.is_empty()),
+            Variable::ResponseFlags => !record.flags.is_empty() && show(out, record.flags),
+            Variable::UpstreamHost => record.endpoint.as_ref().is_some_and(|e| show(out, e.addr())),
+            Variable::UpstreamCluster => {
+                put(out, record.upstream.as_ref().map(|u| u.cluster.name().as_bytes()))
+            }
+            Variable::UpstreamTransportFailureReason => {
+                put(out, record.failure.as_deref().map(str::as_bytes))
+            }
+            Variable::RouteName => put(out, record.route.as_deref().map(str::as_bytes)),
+            Variable::UpstreamIndex => record.tries > 0 && show(out, record.tries - 1),
+            Variable::ProxyDirectResponse => record.direct && put(out, Some(b"true")),
+            Variable::ProxyGlobalTimeout => show_timeout(out, record.global_timeout),
+            Variable::ProxyTryTimeout => show_timeout(out, record.try_timeout),
+            _ => false,
+        }
+    }
+
+    fn header(&self, lower_name: &str) -> Option<&[u8]> {
+        let (head, bytes) = self.request?;
+        head.value(bytes, lower_name)
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        let (head, bytes) = self.request?;
+        let whole = head.path_and_query(bytes);
+        memchr::memchr(b'?', whole).map(|at| &whole[at + 1..])
+    }
+}
+
+fn put(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {
+    value.is_some_and(|value| {
+        out.extend_from_slice(value);
+        true
+    })
+}
+
+fn show(out: &mut Vec<u8>, value: impl fmt::Display) -> bool {
+    write!(out, "{value}").is_ok()
+}
+
+fn show_timeout(out: &mut Vec<u8>, value: Option<Duration>) -> bool {
+    value.is_some_and(|value| show(out, value.as_millis()))
+}
+
+/// MOSN's layout, "2006/01/02 15:04:05.000", in local time.
+fn write_start_time(at: SystemTime, out: &mut Vec<u8>) -> bool {
+    rosn_telemetry::write_start_time(at, out);
+    true
+}
+
+/// The value of a query argument, as it stands in the query.
+fn arg<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|pair| {
+        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        (pair[..at] == *name.as_bytes()).then(|| pair.get(at + 1..).unwrap_or_default())
+    })
+}
+
+/// The value of a cookie.
+fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    header.split(|byte| *byte == b';').find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let at = memchr::memchr(b'=', pair)?;
+        (pair[..at] == *name.as_bytes()).then(|| &pair[at + 1..])
+    })
+}
+
+/// Whether a request may be sent again although it may have been carried out (RFC 9110 section 9.2.2).
+pub(crate) fn is_idempotent(method: Method) -> bool {
+    use Method::{Delete, Get, Head, Options, Put, Trace};
+    matches!(method, Get | Head | Options | Trace | Put | Delete)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_arguments_and_cookies() {
+        assert_eq!(arg(b"a=1&b=2&c", "b"), Some(&b"2"[..]));
+        assert_eq!(arg(b"a=1&b=2&c", "c"), Some(&b""[..]));
+        assert_eq!(arg(b"ab=1", "a"), None);
+        assert_eq!(cookie(b"a=1; session=x=y;b=2", "session"), Some(&b"x=y"[..]));
+        assert_eq!(cookie(b"session_id=1", "session"), None);
+    }
+}

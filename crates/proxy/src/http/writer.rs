@@ -1,0 +1,154 @@
+//! Writes a message: its head, its body in the right framing, its end.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rosn_h1::{BodyEncoder, BodyError, Frame, Framing};
+use rosn_net::Stream;
+use tokio::io::AsyncWrite;
+
+use super::body::BodyBuffer;
+
+/// What of one message was not yet written.
+///
+/// Head, frames and end go out together in one `writev` where they are there together.
+#[derive(Debug)]
+pub(crate) struct MessageWriter {
+    head: Vec<u8>,
+    head_at: usize,
+    encoder: BodyEncoder,
+    frame: Option<OpenFrame>,
+    /// The last chunk and the trailers, once the end is known.
+    tail: Vec<u8>,
+    tail_at: usize,
+    ended: bool,
+    /// Bytes written in all.
+    pub(crate) written: u64,
+}
+
+/// A frame of the body whose size was announced.
+#[derive(Debug)]
+struct OpenFrame {
+    frame: Frame,
+    prefix_at: usize,
+    left: usize,
+    suffix_at: usize,
+}
+
+impl MessageWriter {
+    /// A writer of a message with this encoded head; `tail` is an empty buffer. Both come back by
+    /// [`MessageWriter::into_buffers`].
+    pub(crate) fn new(head: Vec<u8>, tail: Vec<u8>, framing: Framing) -> Self {
+        let encoder = BodyEncoder::new(framing);
+        Self { head, head_at: 0, encoder, frame: None, tail, tail_at: 0, ended: false, written: 0 }
+    }
+
+    /// The buffers of the head and of the end, for reuse.
+    pub(crate) fn into_buffers(mut self) -> (Vec<u8>, Vec<u8>) {
+        self.head.clear();
+        self.tail.clear();
+        (self.head, self.tail)
+    }
+
+    /// Whether the whole message was written.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.ended
+            && self.frame.is_none()
+            && self.head_at == self.head.len()
+            && self.tail_at == self.tail.len()
+    }
+
+    /// Writes as much of what is there as the peer takes; ready when all of it is written.
+    ///
+    /// With `end`, the payload in `body` is the last, and these trailers follow it.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut Stream,
+        body: &mut BodyBuffer,
+        end: Option<&[u8]>,
+    ) -> Poll<Result<(), WriteError>> {
+        loop {
+            self.open(body.pending().len(), end).map_err(WriteError::Body)?;
+            let head = &self.head[self.head_at..];
+            let tail = &self.tail[self.tail_at..];
+            let (prefix, data, suffix): (&[u8], &[u8], &[u8]) = match &self.frame {
+                Some(open) => (
+                    &open.frame.prefix()[open.prefix_at..],
+                    &body.pending()[..open.left],
+                    &open.frame.suffix()[open.suffix_at..],
+                ),
+                None => (&[], &[], &[]),
+            };
+            let mut slices = [IoSlice::new(&[]); 5];
+            let mut used = 0;
+            for part in [head, prefix, data, suffix, tail] {
+                if !part.is_empty() {
+                    slices[used] = IoSlice::new(part);
+                    used += 1;
+                }
+            }
+            if used == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let count = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..used]))
+                .map_err(WriteError::Io)?;
+            if count == 0 {
+                return Poll::Ready(Err(WriteError::Io(io::ErrorKind::WriteZero.into())));
+            }
+            self.advance(count, body);
+        }
+    }
+
+    /// Announces the payload that is there, and the end.
+    fn open(&mut self, pending: usize, end: Option<&[u8]>) -> Result<(), BodyError> {
+        if self.frame.is_none() && pending > 0 {
+            let frame = self.encoder.frame(pending)?;
+            self.frame = Some(OpenFrame { frame, prefix_at: 0, left: pending, suffix_at: 0 });
+        }
+        let announced = self.frame.as_ref().map_or(0, |frame| frame.left);
+        if let Some(trailers) = end
+            && !self.ended
+            && announced == pending
+        {
+            self.encoder.finish(trailers, &mut self.tail)?;
+            self.ended = true;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, mut count: usize, body: &mut BodyBuffer) {
+        self.written += count as u64;
+        count -= take(&mut self.head_at, self.head.len(), count);
+        if let Some(open) = &mut self.frame {
+            count -= take(&mut open.prefix_at, open.frame.prefix().len(), count);
+            let data = count.min(open.left);
+            open.left -= data;
+            count -= data;
+            body.wrote(data);
+            count -= take(&mut open.suffix_at, open.frame.suffix().len(), count);
+            if open.left == 0 && open.suffix_at == open.frame.suffix().len() {
+                self.frame = None;
+            }
+        }
+        count -= take(&mut self.tail_at, self.tail.len(), count);
+        debug_assert_eq!(count, 0);
+    }
+}
+
+/// Moves `at` towards `end` by at most `count`, and says by how much.
+fn take(at: &mut usize, end: usize, count: usize) -> usize {
+    let step = count.min(end - *at);
+    *at += step;
+    step
+}
+
+/// Why a message could not be written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// The peer is gone.
+    Io(io::Error),
+    /// The other side sent more or fewer bytes than it announced.
+    Body(BodyError),
+}

@@ -1,0 +1,114 @@
+//! `tcp_proxy`: the bytes of a connection go to a cluster and back.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rosn_cluster::Pick;
+use rosn_config::checked::IdleTimeout;
+use rosn_net::{ConnInfo, Stream, Tunnel, TunnelReason};
+use tracing::{debug, warn};
+
+use crate::context::{Serving, Worker};
+use crate::snapshot::{Listener, Service};
+use crate::upstream::{self, ConnectFailure, NEVER, nanos};
+
+/// How long a tunnel may be without bytes where nothing else is said (MOSN).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Serves one downstream connection until both sides have ended.
+pub(crate) async fn serve(worker: Rc<Worker>, serving: Serving, client: Stream, info: ConnInfo) {
+    let listener = serving.listener();
+    let Service::Tcp(proxy) = &listener.service else { return };
+    let wanted = info.original_dst.or_else(|| info.local.as_ip());
+    let Some(index) = proxy.route(info.peer.as_ip(), wanted) else {
+        warn!(listener = %listener.config.name, peer = %info.peer, "no route of the tcp_proxy fits the connection");
+        return client.reset();
+    };
+    let upstream = serving.upstream(index);
+    let timer = worker.wheel.timer();
+    let mut tried = Vec::new();
+    let connection = loop {
+        let pick = Pick {
+            hash: info.peer.as_ip().map(|addr| rosn_route::hash_address(addr.ip())),
+            tried: &tried,
+            attempt: tried.len() as u32,
+            now_nanos: worker.clock.now(),
+        };
+        let endpoint =
+            upstream.original_dst(info.original_dst, |_| None).or_else(|| upstream.pick(&pick));
+        let failure = match endpoint {
+            None => ConnectFailure::NoEndpoint,
+            Some(endpoint) => match upstream.connect(&worker, &endpoint, &timer, NEVER).await {
+                Ok(connection) => break connection,
+                Err(failure) => {
+                    tried.push(endpoint.id());
+                    failure
+                }
+            },
+        };
+        let again = tried.len() < proxy.proxy.max_connect_attempts as usize;
+        warn!(cluster = upstream.cluster.name(), peer = %info.peer, tries = tried.len(), "{failure}");
+        if !again || !failure.may_retry() {
+            return client.reset();
+        }
+        upstream.stats().connection_retry.add(1);
+    };
+    let idle = proxy.proxy.idle_timeout.or(match listener.config.idle_timeout {
+        IdleTimeout::Default => Some(IDLE_TIMEOUT),
+        IdleTimeout::Never => None,
+        IdleTimeout::After(idle) => Some(idle),
+    });
+    let idle = idle.filter(|idle| !idle.is_zero()).map_or(NEVER, nanos);
+    tunnel(&worker, listener, client, connection, &timer, idle, &info).await;
+}
+
+async fn tunnel(
+    worker: &Rc<Worker>,
+    listener: &Listener,
+    client: Stream,
+    connection: upstream::Connection,
+    timer: &rosn_base::Timer,
+    idle: u64,
+    info: &ConnInfo,
+) {
+    let (stream, held) = connection.into_parts();
+    let mut tunnel = Tunnel::new(client, stream, b"", b"");
+    let mut last = (0, worker.clock.now());
+    let end = poll_fn(|cx| {
+        if let Poll::Ready(end) = tunnel.poll(cx, &mut worker.copy_buffer()) {
+            return Poll::Ready(Some(end));
+        }
+        let now = worker.clock.now();
+        if tunnel.moved() != last.0 {
+            last = (tunnel.moved(), now);
+        }
+        let due = last.1.saturating_add(idle);
+        if now >= due {
+            return Poll::Ready(None);
+        }
+        if timer.deadline() != Some(due) {
+            timer.set(due);
+        }
+        timer.poll_expired(cx.waker());
+        Poll::Pending
+    })
+    .await;
+    let end = end.unwrap_or_else(|| tunnel.stop_idle());
+    for stats in [&worker.shared.stats, &listener.stats] {
+        let stats = stats.shard(worker.index);
+        stats.bytes_read_total.add(end.a_to_b);
+        stats.bytes_write_total.add(end.b_to_a);
+    }
+    let stats = held.stats();
+    stats.connection_bytes_write.add(end.a_to_b);
+    stats.connection_bytes_read_total.add(end.b_to_a);
+    match end.reason {
+        TunnelReason::Eof => {}
+        reason => debug!(
+            listener = %listener.config.name, peer = %info.peer,
+            up = end.a_to_b, down = end.b_to_a, ?reason, "a tunnel ended"
+        ),
+    }
+}

@@ -1,0 +1,59 @@
+//! An open connection to an endpoint, and its place in the counts.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rosn_cluster::{ClusterStats, Endpoint, Permit};
+use rosn_net::Stream;
+
+use super::{Upstream, count};
+
+/// An open connection to an endpoint; dropping it closes it.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// Requests that were sent on it.
+    pub(crate) requests: u32,
+    /// When it was put into the pool, in nanoseconds of the worker's clock.
+    pub(super) idle_since: u64,
+    pub(crate) endpoint: Arc<Endpoint>,
+    held: Held,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, held: Held) -> Self {
+        Self { stream, requests: 0, idle_since: 0, endpoint: Arc::clone(&held.endpoint), held }
+    }
+
+    /// The stream, and what keeps it counted.
+    pub(crate) fn into_parts(self) -> (Stream, Held) {
+        (self.stream, self.held)
+    }
+}
+
+/// A connection's place in the counts; dropping it takes it out.
+pub(crate) struct Held {
+    upstream: Rc<Upstream>,
+    endpoint: Arc<Endpoint>,
+    _permit: Permit,
+}
+
+impl Held {
+    pub(super) fn new(upstream: &Rc<Upstream>, endpoint: &Arc<Endpoint>, permit: Permit) -> Self {
+        count!(upstream, endpoint, connection_total, 1);
+        count!(upstream, endpoint, connection_active, 1);
+        endpoint.connection_opened();
+        Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), _permit: permit }
+    }
+
+    pub(crate) fn stats(&self) -> &ClusterStats {
+        self.upstream.stats()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.endpoint.connection_closed();
+        count!(self.upstream, self.endpoint, connection_close, 1);
+        count!(self.upstream, self.endpoint, connection_active, -1);
+    }
+}

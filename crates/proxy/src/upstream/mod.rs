@@ -1,0 +1,206 @@
+//! A worker's view of a cluster: its balancer and its pools of connections.
+
+mod connection;
+mod pool;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rosn_base::Timer;
+use rosn_base::stats::Sharded;
+use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Pick};
+use rosn_config::checked::Discovery;
+use rosn_net::{DialError, DialOptions};
+use thiserror::Error;
+
+use crate::context::Worker;
+pub(crate) use connection::{Connection, Held};
+use pool::Pool;
+
+/// Adds to a counter of the endpoint and to that of its cluster.
+macro_rules! count {
+    ($upstream:expr, $endpoint:expr, $field:ident, $count:expr) => {{
+        let (upstream, count) = (&*$upstream, $count);
+        upstream.shard($endpoint.stats()).$field.add(count);
+        upstream.shard(upstream.cluster.stats()).$field.add(count);
+    }};
+}
+pub(crate) use count;
+
+/// How long a connection may be idle where the cluster has no `idle_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A time so far away that it never comes.
+pub(crate) const NEVER: u64 = u64::MAX / 4;
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(NEVER).min(NEVER)
+}
+
+/// A cluster as one worker sees it.
+pub(crate) struct Upstream {
+    pub(crate) cluster: Arc<Cluster>,
+    worker: usize,
+    balancer: RefCell<Balancer>,
+    /// By the endpoint's id.
+    pools: RefCell<HashMap<u64, Pool>>,
+    /// No longer part of the configuration: connections that come back are closed.
+    retired: Cell<bool>,
+    options: DialOptions,
+    connect_timeout: u64,
+}
+
+/// Why there is no connection to an upstream.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectFailure {
+    /// The cluster has no endpoint that may be used.
+    #[error("no healthy upstream")]
+    NoEndpoint,
+    /// The cluster needs something that this build does not do.
+    #[error("{0}")]
+    Inactive(String),
+    /// A limit of the cluster is reached.
+    #[error("the cluster's {0} is reached")]
+    Overflow(&'static str),
+    /// The system, or the peer, refused.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// It took too long.
+    #[error("no connection could be made within `connect_timeout`")]
+    Timeout,
+}
+
+impl ConnectFailure {
+    /// Whether another endpoint may do better.
+    pub(crate) fn may_retry(&self) -> bool {
+        matches!(self, Self::Dial(_) | Self::Timeout)
+    }
+}
+
+impl Upstream {
+    pub(crate) fn new(cluster: Arc<Cluster>, worker: usize, seed: u64) -> Self {
+        let config = cluster.config();
+        let options = DialOptions { mark: config.mark, ..DialOptions::default() };
+        Self {
+            worker,
+            balancer: RefCell::new(Balancer::new(config, seed)),
+            pools: RefCell::default(),
+            retired: Cell::new(false),
+            options,
+            connect_timeout: nanos(config.connect_timeout),
+            cluster,
+        }
+    }
+
+    /// The endpoint that the balancer chooses.
+    pub(crate) fn pick(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
+        let endpoints = self.cluster.endpoints();
+        self.balancer.borrow_mut().pick(&endpoints, pick).cloned()
+    }
+
+    /// The endpoint that the client meant, for clusters that go there: the address that the request
+    /// header names, or else the one that the client connected to.
+    pub(crate) fn original_dst<'a>(
+        &self,
+        wanted: Option<SocketAddr>,
+        header: impl FnOnce(&str) -> Option<&'a [u8]>,
+    ) -> Option<Arc<Endpoint>> {
+        let Discovery::OriginalDst { header: name, .. } = &self.cluster.config().discovery else {
+            return None;
+        };
+        let named = name
+            .as_deref()
+            .and_then(header)
+            .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<SocketAddr>().ok());
+        named.or(wanted).map(|addr| self.cluster.original_dst(addr))
+    }
+
+    /// An idle connection to the endpoint; see [`Pool::take`].
+    pub(crate) fn take(&self, endpoint: &Endpoint, probe: bool) -> Option<Connection> {
+        self.pools.borrow_mut().get_mut(&endpoint.id())?.take(probe)
+    }
+
+    /// Gives back a connection whose exchange ended cleanly.
+    pub(crate) fn put(&self, mut connection: Connection, worker: &Worker) {
+        let limit = self.cluster.config().max_requests_per_connection;
+        if self.retired.get() || limit.is_some_and(|limit| connection.requests >= limit.get()) {
+            return;
+        }
+        connection.idle_since = worker.clock.now();
+        let keep = worker.idle_limit();
+        let mut pools = self.pools.borrow_mut();
+        pools.entry(connection.endpoint.id()).or_default().put(connection, keep);
+    }
+
+    /// Closes connections that have been idle for too long or that their peers have closed.
+    pub(crate) fn sweep(&self, now: u64) {
+        let timeout = nanos(self.cluster.config().idle_timeout.unwrap_or(IDLE_TIMEOUT));
+        let oldest = (timeout > 0).then(|| now.saturating_sub(timeout));
+        self.pools.borrow_mut().retain(|_, pool| {
+            pool.sweep(oldest);
+            !pool.is_empty()
+        });
+    }
+
+    /// Closes all idle connections, and each other one when it comes back.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.pools.borrow_mut().values_mut().for_each(Pool::clear);
+    }
+
+    /// The cluster's counters.
+    pub(crate) fn stats(&self) -> &ClusterStats {
+        self.shard(self.cluster.stats())
+    }
+
+    /// Makes a new connection, before `deadline` and within the cluster's `connect_timeout`.
+    pub(crate) async fn connect(
+        self: &Rc<Self>,
+        worker: &Worker,
+        endpoint: &Arc<Endpoint>,
+        timer: &Timer,
+        deadline: u64,
+    ) -> Result<Connection, ConnectFailure> {
+        if let Some(why) = &self.cluster.config().inactive {
+            return Err(ConnectFailure::Inactive(why.clone()));
+        }
+        let Some(permit) = self.cluster.breakers().try_connection() else {
+            return Err(ConnectFailure::Overflow("max_connections"));
+        };
+        let due = worker.clock.now().saturating_add(self.connect_timeout);
+        timer.set(due.min(deadline));
+        let mut dial = pin!(rosn_net::dial(endpoint.addr(), &self.options));
+        let dialed = poll_fn(|cx| {
+            if let Poll::Ready(result) = dial.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(ConnectFailure::Dial));
+            }
+            if timer.poll_expired(cx.waker()) {
+                return Poll::Ready(Err(ConnectFailure::Timeout));
+            }
+            Poll::Pending
+        })
+        .await;
+        match dialed {
+            Ok(stream) => Ok(Connection::new(stream, Held::new(self, endpoint, permit))),
+            Err(failure) => {
+                count!(self, endpoint, connection_con_fail, 1);
+                Err(failure)
+            }
+        }
+    }
+
+    /// This worker's shard.
+    pub(crate) fn shard<'a, T: rosn_base::stats::Stats>(
+        &self,
+        stats: &'a Arc<Sharded<T>>,
+    ) -> &'a T {
+        stats.shard(self.worker)
+    }
+}
