@@ -79,7 +79,8 @@ pub enum OriginalDstKind {
 /// One of `access_logs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccessLog {
-    /// `log_path`; default `<log directory>/<listener>_access.log`.
+    /// `log_path`; default `<log directory>/<listener>_access.log`. `stdout`, `stderr` and `syslog...` mean the
+    /// same as for [`LogTarget`](super::LogTarget).
     pub path: PathBuf,
     /// `log_format`, or `json_format` (a key of rosn's).
     pub format: AccessLogFormat,
@@ -143,7 +144,7 @@ pub struct StreamProxy {
     pub stat_prefix: String,
     /// The first that matches is taken; `cluster` is a route without conditions. Never empty.
     pub routes: Vec<StreamRoute>,
-    /// `idle_timeout`; wins over the listener's.
+    /// `idle_timeout`; wins over the listener's. Zero = never.
     pub idle_timeout: Option<Duration>,
     /// `max_connect_attempts` (3): how many hosts are tried.
     pub max_connect_attempts: u32,

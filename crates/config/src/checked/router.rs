@@ -244,7 +244,7 @@ pub struct Redirect {
 /// `direct_response`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DirectResponse {
-    /// From 100 to 599.
+    /// From 200 to 599: an answer that ends the exchange.
     pub status: u16,
     /// May be empty.
     pub body: String,

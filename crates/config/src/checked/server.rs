@@ -169,7 +169,7 @@ pub struct PrometheusSink {
     pub address: SocketAddr,
     /// `endpoint` (`/metrics`).
     pub endpoint: String,
-    /// `disable_collect_process`: leave out the metrics of the process.
+    /// Whether the metrics of the process are shown; false where `disable_collect_process`.
     pub process: bool,
 }
 

@@ -1,0 +1,283 @@
+//! Listeners.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rosn_base::Addr;
+
+use crate::Defaults;
+use crate::checked::{IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service};
+use crate::context::Context;
+use crate::diagnostic::Fault;
+use crate::format::{self as raw, Field, ListenerFilterType, NetworkFilterType, OriginalDstType, Server};
+use crate::text::Span;
+
+use super::router::Found;
+use super::{Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls};
+
+/// What a listener may refer to.
+pub(super) struct Scope<'s> {
+    pub(super) routers: &'s BTreeMap<Arc<str>, Found>,
+    pub(super) names: &'s Names,
+}
+
+/// All listeners, in order.
+pub(super) fn listeners(
+    server: Option<&Server>,
+    routers: &BTreeMap<Arc<str>, Found>,
+    names: &Names,
+    defaults: &Defaults,
+    context: &mut Context<'_>,
+) -> Vec<Listener> {
+    let scope = Scope { routers, names };
+    let logs = defaults.base.join("logs");
+    let mut taken: HashMap<Arc<str>, Span> = HashMap::new();
+    let mut all = Vec::new();
+    let raws = server.map(|server| server.listeners.items()).unwrap_or_default();
+    for raw in raws {
+        let Some(listener) = listener(raw, &scope, &logs, context) else { continue };
+        let span = raw.name.filled().map_or(raw.address.span_or(raw.span), |(_, span)| span);
+        if let Some(first) = taken.insert(listener.name.clone(), span) {
+            let message = format!("a second listener is named `{}`", listener.name);
+            let first = context.sources.place(first);
+            let fault = Fault::error(span, "duplicate-listener", message);
+            context.add(fault.help(format!("first given at {first}")));
+        }
+        all.push(listener);
+    }
+    warn_unreachable(raws, &all, context);
+    all
+}
+
+fn listener(
+    raw: &raw::Listener,
+    scope: &Scope<'_>,
+    logs: &Path,
+    context: &mut Context<'_>,
+) -> Option<Listener> {
+    let network = network(raw, context);
+    let address = address::listener(raw, network, context);
+    let network = match &address {
+        Some(Addr::Unix(_)) => Network::Unix,
+        _ => network,
+    };
+    let written = raw.name.filled().or(raw.address.filled()).map(|(name, _)| name).unwrap_or_default();
+    let mut service = service(raw, network, scope, context);
+    // A filter that protects, and cannot be run, must not be left out in silence.
+    if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
+        inactive(&mut service, reason, raw, context);
+    }
+    if raw.inspector.or(false) && !matches!(service, Some(Service::Inactive(_))) {
+        context.add(not_yet(raw.inspector.span_or(raw.span), "inspector: TLS is not recognised"));
+    }
+    let name: Arc<str> = written.into();
+    Some(Listener {
+        access_logs: access_log::access_logs(raw, &log_file(logs, &name), context),
+        address: address?,
+        name,
+        network,
+        bind: raw.bind_port.or(false),
+        reuse_port: raw.reuseport.or(false),
+        original_dst: original_dst(raw, context),
+        direction: raw.r#type.text().to_owned(),
+        idle_timeout: match raw.connection_idle_timeout.value() {
+            None => IdleTimeout::Default,
+            Some(timeout) if timeout.is_zero() => IdleTimeout::Never,
+            Some(timeout) => IdleTimeout::After(*timeout),
+        },
+        max_connections: NonZeroU32::new(raw.max_connections.or(0)),
+        service: service?,
+    })
+}
+
+/// `<logs>/<listener>_access.log`; the name must not lead out of the directory.
+fn log_file(logs: &Path, name: &str) -> PathBuf {
+    logs.join(format!("{}_access.log", name.replace(['/', '\0'], "_")))
+}
+
+fn network(raw: &raw::Listener, context: &mut Context<'_>) -> Network {
+    let Some((network, span)) = raw.network.spanned() else { return Network::Tcp };
+    match network.0.to_ascii_lowercase().as_str() {
+        "" | "tcp" => Network::Tcp,
+        "udp" => Network::Udp,
+        "unix" => Network::Unix,
+        _ => {
+            let message = format!("no kind of socket is named `{}`", network.0);
+            let fault = Fault::error(span, "unknown-network", message);
+            context.add(fault.suggest(&network.0, raw::Network::CHOICES.iter().copied()));
+            Network::Tcp
+        }
+    }
+}
+
+fn original_dst(raw: &raw::Listener, context: &mut Context<'_>) -> Option<OriginalDst> {
+    let mut found = raw.use_original_dst.filled_kind(context).map(|kind| OriginalDst { kind, fallback_to_local: false });
+    for filter in raw.listener_filters.items() {
+        let Some((kind, span)) = filter.r#type.spanned() else {
+            if filter.r#type.is_absent() {
+                missing(filter.span, "type", context);
+            }
+            continue;
+        };
+        if kind.0 != "original_dst" {
+            let message = format!("no listener filter is named `{}`; it is skipped", kind.0);
+            let fault = Fault::warning(span, "unknown-listener-filter", message);
+            context.add(fault.suggest(&kind.0, ListenerFilterType::CHOICES.iter().copied()));
+            continue;
+        }
+        let config = filter.config.value();
+        found = Some(OriginalDst {
+            kind: config.and_then(|c| c.r#type.filled_kind(context)).unwrap_or(OriginalDstKind::Redirect),
+            fallback_to_local: config.is_some_and(|config| config.fallback_to_local.or(false)),
+        });
+    }
+    found
+}
+
+impl Field<OriginalDstType> {
+    /// The kind that is written, if one is; reports one that is unknown.
+    fn filled_kind(&self, context: &mut Context<'_>) -> Option<OriginalDstKind> {
+        let (kind, span) = self.spanned()?;
+        match kind.0.as_str() {
+            "" => None,
+            "redirect" => Some(OriginalDstKind::Redirect),
+            "tproxy" => Some(OriginalDstKind::Tproxy),
+            other => {
+                let message = format!("the original address is not found by `{other}`");
+                let fault = Fault::error(span, "unknown-original-dst", message);
+                context.add(fault.suggest(other, OriginalDstType::CHOICES.iter().copied()));
+                None
+            }
+        }
+    }
+}
+
+/// What the one filter chain does.
+fn service(
+    raw: &raw::Listener,
+    network: Network,
+    scope: &Scope<'_>,
+    context: &mut Context<'_>,
+) -> Option<Service> {
+    let chains = raw.filter_chains.items();
+    let [chain] = chains else {
+        if !matches!(raw.filter_chains, Field::Faulty) {
+            let message = format!("a listener has exactly one filter chain; this one has {}", chains.len());
+            let span = chains.get(1).map_or(raw.filter_chains.span_or(raw.span), |second| second.span);
+            context.add(Fault::error(span, "filter-chains", message));
+        }
+        return None;
+    };
+    let protected = check_tls(chain, context);
+    let mut service = filters(chain, network, scope, context);
+    if protected {
+        inactive(&mut service, "TLS".to_owned(), raw, context);
+    }
+    service
+}
+
+/// Whether the chain speaks TLS.
+fn check_tls(chain: &raw::FilterChain, context: &mut Context<'_>) -> bool {
+    if let (Some(_), Some((_, span))) = (chain.tls_context.value(), chain.tls_context_set.spanned()) {
+        let message = "`tls_context` and `tls_context_set` exclude each other";
+        context.add(Fault::error(span, "both-given", message).help("remove one of them"));
+    }
+    let mut active = false;
+    for tls in chain.tls_context.value().into_iter().chain(chain.tls_context_set.items()) {
+        active |= tls::check(tls, context).is_some();
+    }
+    // What could not be decoded may have asked for TLS.
+    active
+}
+
+/// Turns a listener off, and says so.
+fn inactive(
+    service: &mut Option<Service>,
+    reason: String,
+    raw: &raw::Listener,
+    context: &mut Context<'_>,
+) {
+    let span = raw.name.filled().map_or(raw.address.span_or(raw.span), |(_, span)| span);
+    context.add(not_yet(span, &format!("{reason}: this listener is not started")));
+    *service = Some(Service::Inactive(reason));
+}
+
+/// The first filter that serves decides; the others are checked.
+fn filters(
+    chain: &raw::FilterChain,
+    network: Network,
+    scope: &Scope<'_>,
+    context: &mut Context<'_>,
+) -> Option<Service> {
+    let mut found: Vec<Option<Service>> = Vec::new();
+    for filter in chain.filters.items() {
+        let Some((kind, span)) = filter.r#type.spanned() else {
+            if filter.r#type.is_absent() {
+                missing(filter.span, "type", context);
+                found.push(None);
+            }
+            continue;
+        };
+        match kind.0.as_str() {
+            // Registered with the routers.
+            "connection_manager" => {}
+            name @ ("proxy" | "tcp_proxy" | "udp_proxy") => {
+                check_network(name, network, span, context);
+                found.push(match name {
+                    "proxy" => proxy::proxy(filter, scope, context),
+                    "tcp_proxy" => stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp),
+                    _ => stream_proxy::proxy(filter, scope.names, context).map(Service::Udp),
+                });
+            }
+            name @ ("tunnel" | "grpc") => {
+                let reason = format!("the network filter `{name}`");
+                context.add(not_yet(span, &format!("{reason}: a listener that needs it is not started")));
+                found.push(Some(Service::Inactive(reason)));
+            }
+            other => {
+                let message = format!("no network filter is named `{other}`; it is skipped");
+                let fault = Fault::warning(span, "unknown-network-filter", message);
+                context.add(fault.suggest(other, NetworkFilterType::CHOICES.iter().copied()));
+            }
+        }
+    }
+    if found.is_empty() && !matches!(chain.filters, Field::Faulty) {
+        let span = chain.filters.span_or(chain.span);
+        let fault = Fault::error(span, "nothing-serves", "no filter of this chain serves a connection");
+        context.add(fault.help("add a filter of the type `proxy`, `tcp_proxy` or `udp_proxy`"));
+        return None;
+    }
+    // A filter that cannot run yet does not hand over to the next one: what it guards stays shut.
+    let inactive = found.iter().position(|s| matches!(s, Some(Service::Inactive(_))));
+    found.into_iter().nth(inactive.unwrap_or(0)).flatten()
+}
+
+fn check_network(filter: &str, network: Network, span: Span, context: &mut Context<'_>) {
+    if (filter == "udp_proxy") == (network == Network::Udp) {
+        return;
+    }
+    let message = match network {
+        Network::Udp => format!("`{filter}` does not serve UDP"),
+        _ => "`udp_proxy` serves only UDP".to_owned(),
+    };
+    let help = if network == Network::Udp { "use `udp_proxy`" } else { "give the listener `\"network\": \"udp\"`" };
+    context.add(Fault::error(span, "wrong-network", message).help(help));
+}
+
+/// Virtual listeners are reached through `use_original_dst` of another one, and by nothing else.
+fn warn_unreachable(raws: &[raw::Listener], all: &[Listener], context: &mut Context<'_>) {
+    if all.iter().any(|listener| listener.bind && listener.original_dst.is_some()) {
+        return;
+    }
+    for raw in raws.iter().filter(|raw| !raw.bind_port.or(false)) {
+        if matches!(raw.bind_port, Field::Faulty) {
+            continue;
+        }
+        let message = "nothing reaches this listener: it is virtual, and no other one has `use_original_dst`";
+        let span = raw.bind_port.span_or(raw.address.span_or(raw.span));
+        let fault = Fault::warning(span, "virtual-listener", message);
+        context.add(fault.help("`\"bind_port\": true` makes it listen; the default is false, as in MOSN"));
+    }
+}

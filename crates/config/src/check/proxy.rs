@@ -1,0 +1,153 @@
+//! The network filter `proxy`.
+
+use crate::checked::{HttpProxy, Protocol, Service};
+use crate::context::Context;
+use crate::diagnostic::Fault;
+use crate::format::{Decode, ExtendConfig, Field, NetworkFilter, Proxy};
+use crate::text::Span;
+
+use super::listener::Scope;
+use super::{missing, not_yet};
+
+/// The protocols by MOSN's names, in the order in which `Auto` means them.
+const PROTOCOLS: [(&str, Protocol); 7] = [
+    ("Http1", Protocol::Http1),
+    ("Http2", Protocol::Http2),
+    ("bolt", Protocol::Bolt),
+    ("boltv2", Protocol::BoltV2),
+    ("dubbo", Protocol::Dubbo),
+    ("dubbo-thrift", Protocol::DubboThrift),
+    ("tars", Protocol::Tars),
+];
+
+fn protocol_names() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().map(|(name, _)| *name).chain(["Auto", "X"])
+}
+
+pub(super) fn proxy(filter: &NetworkFilter, scope: &Scope<'_>, context: &mut Context<'_>) -> Option<Service> {
+    let Some((config, _)) = filter.config.spanned() else {
+        if filter.config.is_absent() {
+            missing(filter.span, "config", context);
+        }
+        return None;
+    };
+    let raw = Proxy::decode(&config.0, context)?;
+    if let Some((name, span)) = raw.router_handler_name.filled()
+        && name != "default"
+    {
+        let message = "a way to find routes that is written in Go is not run; the default one is";
+        context.add(Fault::notice(span, "go-only", message));
+    }
+    let router = router(&raw, scope, context);
+    let upstream_protocol = upstream_protocol(&raw.upstream_protocol, context);
+    let (written, span) = protocol_text(&raw, context)?;
+    let protocols = protocols(written, span, context)?;
+    let (max_head_bytes, max_body_bytes) = limits(&raw, context);
+    let router = router?;
+    if !protocols.contains(&Protocol::Http1) {
+        let reason = format!("the protocol `{written}`");
+        context.add(not_yet(span, &format!("{reason}: this listener is not started")));
+        return Some(Service::Inactive(reason));
+    }
+    if protocols.len() > 1 {
+        context.add(not_yet(span, "all protocols but Http1: their connections are refused"));
+    }
+    Some(Service::Http(HttpProxy { protocols, upstream_protocol, router, max_head_bytes, max_body_bytes }))
+}
+
+fn router(raw: &Proxy, scope: &Scope<'_>, context: &mut Context<'_>) -> Option<std::sync::Arc<str>> {
+    let Some((name, span)) = raw.router_config_name.filled() else {
+        if !matches!(raw.router_config_name, Field::Faulty) {
+            missing(raw.span, "router_config_name", context);
+        }
+        return None;
+    };
+    if let Some((name, _)) = scope.routers.get_key_value(name) {
+        return Some(name.clone());
+    }
+    let fault = Fault::error(span, "unknown-router", format!("no router is named `{name}`"));
+    context.add(fault.suggest(name, scope.routers.keys().map(AsRef::as_ref)));
+    None
+}
+
+/// Where the names of what clients may speak stand.
+fn protocol_text<'r>(raw: &'r Proxy, context: &mut Context<'_>) -> Option<(&'r str, Span)> {
+    let Some((text, span)) = raw.downstream_protocol.filled() else {
+        if !matches!(raw.downstream_protocol, Field::Faulty) {
+            let fault = Fault::error(raw.span, "missing-key", "`downstream_protocol` is missing");
+            context.add(fault.help("such as `\"downstream_protocol\": \"Http1\"`, or `\"Auto\"`"));
+        }
+        return None;
+    };
+    if text.trim() != "X" {
+        return Some((text, span));
+    }
+    let sub = raw.extend_config.value().and_then(|extend| extend.sub_protocol.filled());
+    if sub.is_none() {
+        let message = "`X` says nothing without `extend_config.sub_protocol`";
+        let fault = Fault::error(span, "missing-key", message);
+        context.add(fault.help("write the protocol itself, such as `bolt`"));
+    }
+    sub
+}
+
+fn protocols(text: &str, span: Span, context: &mut Context<'_>) -> Option<Vec<Protocol>> {
+    let mut all = Vec::new();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        if name == "Auto" {
+            return Some(PROTOCOLS.iter().map(|(_, protocol)| *protocol).collect());
+        }
+        let Some((_, protocol)) = PROTOCOLS.iter().find(|(known, _)| *known == name) else {
+            unknown(name, span, context);
+            return None;
+        };
+        if !all.contains(protocol) {
+            all.push(*protocol);
+        }
+    }
+    if all.is_empty() {
+        unknown(text, span, context);
+        return None;
+    }
+    Some(all)
+}
+
+fn unknown(name: &str, span: Span, context: &mut Context<'_>) {
+    let fault = Fault::error(span, "unknown-protocol", format!("no protocol is named `{name}`"));
+    context.add(fault.suggest(name, protocol_names()));
+}
+
+/// The protocol to a cluster, where it names one.
+pub(super) fn upstream_protocol(field: &Field<String>, context: &mut Context<'_>) -> Option<Protocol> {
+    let (name, span) = field.filled()?;
+    if matches!(name, "Auto" | "X") || name.contains(',') {
+        return None;
+    }
+    let Some((_, protocol)) = PROTOCOLS.iter().find(|(known, _)| *known == name) else {
+        unknown(name, span, context);
+        return None;
+    };
+    if *protocol != Protocol::Http1 {
+        let what = format!("the upstream protocol `{name}`: requests that need it are answered with 503");
+        context.add(not_yet(span, &what));
+    }
+    Some(*protocol)
+}
+
+/// The limits of HTTP/1, flat or below the protocol's name, which wins.
+fn limits(raw: &Proxy, context: &mut Context<'_>) -> (Option<usize>, Option<u64>) {
+    let Some(extend) = raw.extend_config.value() else { return (None, None) };
+    let ExtendConfig { http1, max_header_size, max_request_body_size, .. } = extend;
+    let nested = http1.value();
+    let head = nested.and_then(|http1| http1.max_header_size.spanned()).or(max_header_size.spanned());
+    let body = nested.and_then(|http1| http1.max_request_body_size.value());
+    let body = body.or(max_request_body_size.value());
+    if let Some((size, span)) = head
+        && (1..256).contains(size)
+    {
+        let message = "hardly any request has a head of less than 256 bytes";
+        context.add(Fault::warning(span, "small-limit", message));
+    }
+    let head = head.map(|(size, _)| *size as usize).filter(|size| *size > 0);
+    (head, body.copied().filter(|size| *size > 0))
+}
