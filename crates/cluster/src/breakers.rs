@@ -114,7 +114,8 @@ impl Gate {
     }
 
     fn try_enter(&self, limit: u32) -> Option<Permit> {
-        let room = |count: u32| if limit == 0 || count < limit { count.checked_add(1) } else { None };
+        let room =
+            |count: u32| if limit == 0 || count < limit { count.checked_add(1) } else { None };
         self.count.0.fetch_update(Relaxed, Relaxed, room).ok()?;
         Some(Permit { count: Some(Arc::clone(&self.count)) })
     }

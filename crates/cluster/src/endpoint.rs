@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rosn_base::Addr;
 use rosn_base::stats::Sharded;
-use rosn_config::checked::{Balancing, BalancerKind};
+use rosn_config::checked::{BalancerKind, Balancing};
 
 use crate::average::Average;
 use crate::stats::HostStats;
@@ -339,6 +339,10 @@ pub(crate) mod tests {
             metadata: Vec::new(),
         };
         Endpoint::new(description, &common, Arc::new(Sharded::new(1)))
+    }
+
+    pub(crate) fn set_healthy_since(endpoint: &Endpoint, nanos: u64) {
+        endpoint.state.healthy_since.store(nanos, Relaxed);
     }
 
     #[test]

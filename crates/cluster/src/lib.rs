@@ -61,6 +61,8 @@ mod maglev;
 mod original_dst;
 mod set;
 mod stats;
+#[cfg(test)]
+mod testing;
 
 pub use balancer::{Balancer, Pick};
 pub use breakers::{Breakers, Permit};

@@ -85,11 +85,7 @@ impl Balancer {
     /// `panic_threshold` per cent are healthy: then health is ignored. An endpoint that was tried is
     /// not chosen again while another eligible one was not. All sets given to one balancer have to
     /// be of one cluster.
-    pub fn pick<'s>(
-        &mut self,
-        set: &'s EndpointSet,
-        pick: &Pick<'_>,
-    ) -> Option<&'s Arc<Endpoint>> {
+    pub fn pick<'s>(&mut self, set: &'s EndpointSet, pick: &Pick<'_>) -> Option<&'s Arc<Endpoint>> {
         let health_version = set.common().health_version();
         if self.view.version != set.version() || self.view.health_version != health_version {
             self.renew(set, health_version, pick.now_nanos);

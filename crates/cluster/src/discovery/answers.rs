@@ -63,7 +63,8 @@ impl Answers {
         }
         for (host, addresses) in config.hosts.iter().zip(&mut self.addresses) {
             let Addr::Name(name, _) = &host.address else { continue };
-            let same = |host: &checked::Host| matches!(&host.address, Addr::Name(n, _) if n == name);
+            let same =
+                |host: &checked::Host| matches!(&host.address, Addr::Name(n, _) if n == name);
             if let Some(at) = former_config.hosts.iter().position(same) {
                 addresses.clone_from(&former.addresses[at]);
             }

@@ -77,7 +77,8 @@ async fn resolve(
     for kind in wanted {
         match resolver.lookup(name.clone(), *kind).await {
             Ok(lookup) => {
-                addresses.extend(lookup.answers().iter().filter_map(|answer| answer.data.ip_addr()));
+                addresses
+                    .extend(lookup.answers().iter().filter_map(|answer| answer.data.ip_addr()));
                 let until = lookup.valid_until();
                 valid_until = Some(valid_until.map_or(until, |other: Instant| other.min(until)));
             }

@@ -131,3 +131,6 @@ impl Follower {
         sleep(interval.max(LEAST_INTERVAL)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
