@@ -67,8 +67,7 @@ Examples:
   rosn start -c config.yaml --watch --log-level debug
   MOSN_CONFIG=config.json rosn start --workers 4
 
-Signals: TERM drains and stops, INT and QUIT stop at once, HUP reads the configuration again,
-USR1 opens log files anew.")]
+Signals: TERM drains and stops, INT and QUIT stop at once, USR1 opens log files anew.")]
     Start(StartArgs),
     /// Stop the process that was started with a configuration
     #[command(after_help = "\
@@ -114,7 +113,13 @@ Examples:
 pub(crate) struct ConfigArg {
     /// The configuration, JSON or YAML; default configs/mosn_config.json where that is a file, else
     /// the built-in one
-    #[arg(short = 'c', long = "config", value_name = "FILE", env = "MOSN_CONFIG")]
+    #[arg(
+        short = 'c',
+        long = "config",
+        value_name = "FILE",
+        env = "MOSN_CONFIG",
+        hide_env_values = true
+    )]
     pub(crate) config: Option<OsString>,
 }
 
@@ -132,13 +137,20 @@ pub(crate) struct StartArgs {
     #[arg(long, visible_alias = "concurrency", value_name = "N")]
     workers: Option<usize>,
     /// Least severe lines of the log: trace, debug, info, warning, error, critical or off
-    #[arg(short = 'l', long, value_name = "LEVEL", env = "LOG_LEVEL")]
+    #[arg(short = 'l', long, value_name = "LEVEL", env = "LOG_LEVEL", hide_env_values = true)]
     pub(crate) log_level: Option<String>,
     /// Time that active requests are given to finish, in seconds; wins over `graceful_timeout`
     #[arg(long, value_name = "SECONDS")]
     pub(crate) drain_time_s: Option<u64>,
     /// Feature gates, as A=true,B=false
-    #[arg(short = 'f', long, value_name = "GATES", env = "FEATURE_GATES", default_value = "")]
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "GATES",
+        env = "FEATURE_GATES",
+        hide_env_values = true,
+        default_value = ""
+    )]
     #[arg(hide_default_value = true)]
     pub(crate) feature_gates: FeatureGates,
     #[command(flatten)]
@@ -173,33 +185,63 @@ pub(crate) enum Workers {
 #[command(next_help_heading = "Identity in a service mesh")]
 pub(crate) struct NodeArgs {
     /// Service cluster
-    #[arg(short = 's', long, value_name = "NAME", env = "SERVICE_CLUSTER")]
+    #[arg(short = 's', long, value_name = "NAME", env = "SERVICE_CLUSTER", hide_env_values = true)]
     pub(crate) service_cluster: Option<String>,
     /// Service node; made of type, pod and domain where it is not given
-    #[arg(short = 'n', long, value_name = "NAME", env = "SERVICE_NODE")]
+    #[arg(short = 'n', long, value_name = "NAME", env = "SERVICE_NODE", hide_env_values = true)]
     pub(crate) service_node: Option<String>,
     /// Service type: sidecar or router
-    #[arg(short = 'p', long, value_name = "TYPE", env = "SERVICE_TYPE")]
+    #[arg(short = 'p', long, value_name = "TYPE", env = "SERVICE_TYPE", hide_env_values = true)]
     pub(crate) service_type: Option<String>,
     /// Metadata, as key=value; may be repeated
-    #[arg(long, visible_alias = "sm", value_name = "PAIR", env = "SERVICE_META")]
+    #[arg(
+        long,
+        visible_alias = "sm",
+        value_name = "PAIR",
+        env = "SERVICE_META",
+        hide_env_values = true
+    )]
     #[arg(value_delimiter = ',')]
     pub(crate) service_meta: Vec<String>,
     /// Labels, as key=value; may be repeated
     #[arg(long, visible_alias = "sl", alias = "service-labels", value_name = "PAIR")]
-    #[arg(env = "SERVICE_LAB", value_delimiter = ',')]
+    #[arg(env = "SERVICE_LAB", hide_env_values = true, value_delimiter = ',')]
     pub(crate) service_lables: Vec<String>,
     /// Domain of the cluster
-    #[arg(long, visible_alias = "domain", value_name = "DOMAIN", env = "CLUSTER_DOMAIN")]
+    #[arg(
+        long,
+        visible_alias = "domain",
+        value_name = "DOMAIN",
+        env = "CLUSTER_DOMAIN",
+        hide_env_values = true
+    )]
     pub(crate) cluster_domain: Option<String>,
     /// Namespace of the pod
-    #[arg(long, visible_alias = "pns", value_name = "NAME", env = "POD_NAMESPACE")]
+    #[arg(
+        long,
+        visible_alias = "pns",
+        value_name = "NAME",
+        env = "POD_NAMESPACE",
+        hide_env_values = true
+    )]
     pub(crate) pod_namespace: Option<String>,
     /// Name of the pod
-    #[arg(long, visible_alias = "pn", value_name = "NAME", env = "POD_NAME")]
+    #[arg(
+        long,
+        visible_alias = "pn",
+        value_name = "NAME",
+        env = "POD_NAME",
+        hide_env_values = true
+    )]
     pub(crate) pod_name: Option<String>,
     /// Address of the pod
-    #[arg(long, visible_alias = "pi", value_name = "ADDRESS", env = "POD_IP")]
+    #[arg(
+        long,
+        visible_alias = "pi",
+        value_name = "ADDRESS",
+        env = "POD_IP",
+        hide_env_values = true
+    )]
     pub(crate) pod_ip: Option<String>,
 }
 

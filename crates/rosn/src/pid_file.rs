@@ -25,11 +25,11 @@ impl PidFile {
     ///
     /// Where another process holds it, or it cannot be written.
     pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
+        let failed =
+            || format!("cannot write the pid file {} (`pid` names another place)", path.display());
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            fs::create_dir_all(folder).with_context(failed)?;
         }
-        let failed = || format!("cannot write the pid file {}", path.display());
         loop {
             let file = open(path).with_context(failed)?;
             match file.try_lock() {

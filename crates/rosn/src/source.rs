@@ -94,11 +94,15 @@ impl Source {
         let missing =
             fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         missing.then(|| {
+            let place = match std::env::current_dir() {
+                Ok(folder) if path.is_relative() => {
+                    format!("{} is looked for in {}.\n", path.display(), folder.display())
+                }
+                _ => String::new(),
+            };
             format!(
-                "{} is looked for in {}.\nThe configuration is taken from -c FILE, else from the \
-                 variable MOSN_CONFIG, else from {MOSN_DEFAULT},\nelse it is the built-in one.",
-                path.display(),
-                std::env::current_dir().map_or("?".into(), |folder| folder.display().to_string()),
+                "{place}The configuration is taken from -c FILE, else from the variable \
+                 MOSN_CONFIG, else from {MOSN_DEFAULT}, else it is the built-in one."
             )
         })
     }
