@@ -8,7 +8,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from .peers import BENCH, GENERATOR_CPU, HTTP, LG, OUT, Peer, Running
+from .peers import BENCH, GENERATOR_CPU, HTTP, LG, OUT, Peer, Running, free
 from .workloads import CPU
 
 COUNTED = ["h1-0", "h1-1k", "h1-64k", "l4-req"]
@@ -22,6 +22,7 @@ def measure(rosn: str) -> list[dict]:
     peer = Peer("rosn", 8600, [rosn, "start", "-c", f"{BENCH}/conf/rosn.json"])
     # only the proxy itself may be counted, not the program that pins it
     command = ["env", f"LD_PRELOAD={OUT}/count.so", f"ALLOC_COUNT_FILE={file}", *peer.command]
+    free(peer.address(HTTP))
     proxy = Running("rosn-counted", command)
     try:
         proxy.wait_for(peer.address(HTTP))

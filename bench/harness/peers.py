@@ -90,13 +90,25 @@ class Running:
             self.process.wait()
 
 
+def free(address: str) -> None:
+    """Raises when something listens there already: it would be measured in the peer's place."""
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return
+    raise RuntimeError(f"{address} is taken by another process: end it first")
+
+
 def start_peer(peer: Peer, port: int) -> Running:
+    free(peer.address(port))
     running = Running(peer.name, peer.command_for(port), env=peer.env)
     running.wait_for(peer.address(port))
     return running
 
 
 def start_backend() -> Running:
+    free("127.0.0.1:9000")
     running = Running("backend", [str(LG), "backend"], cpu=GENERATOR_CPU)
     running.wait_for("127.0.0.1:9000")
     return running
