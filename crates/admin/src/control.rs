@@ -85,9 +85,9 @@ pub trait Control: Send + Sync {
     /// files are part of it, and secrets are blotted out.
     fn config(&self) -> Arc<Value>;
 
-    /// The statistics as `{type: {labels: {key: "value"}}}`. With a key, only of that type or those
-    /// labels; `None` where nothing has that key.
-    fn stats(&self, key: Option<&str>) -> Option<Value>;
+    /// The statistics as JSON text, `{type: {labels: {key: "value"}}}`. With a key, only what has that
+    /// key; `None` where nothing has it.
+    fn stats(&self, key: Option<&str>) -> Option<String>;
 
     /// The totals of the proxy, as lines of `key:value`.
     fn stats_glob(&self) -> String;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Call;
 use crate::control::WorkerConnections;
 use crate::metrics::exposition;
-use crate::request::{Reply, json_indented, text};
+use crate::request::{Reply, json_indented, reply, text};
 
 /// All statistics, or with `key=` some.
 pub(super) fn stats(call: &Call) -> Reply {
@@ -16,7 +16,7 @@ pub(super) fn stats(call: &Call) -> Reply {
         _ => return text(StatusCode::BAD_REQUEST, "only support one parameter"),
     };
     match (call.control.stats(key), key) {
-        (Some(stats), _) => json_indented(StatusCode::OK, &stats),
+        (Some(stats), _) => reply(StatusCode::OK, "application/json", stats.into()),
         (None, Some(key)) => text(StatusCode::OK, format!("no metrics key: {key}")),
         (None, None) => json_indented(StatusCode::OK, &json!({})),
     }

@@ -59,9 +59,9 @@ impl Control for Fake {
         }))
     }
 
-    fn stats(&self, key: Option<&str>) -> Option<Value> {
+    fn stats(&self, key: Option<&str>) -> Option<String> {
         let stats = json!({"downstream": {"listener.in": {"request_total": "3"}}});
-        key.is_none_or(|key| key == "downstream").then_some(stats)
+        key.is_none_or(|key| key == "downstream").then(|| stats.to_string())
     }
 
     fn stats_glob(&self) -> String {

@@ -17,6 +17,7 @@ async fn replies_that_scripts_read() {
         ("/api/v1/version", 200, "mosn version: 0.1.0"),
         ("/api/v1/states", 200, "pid=4711&state=6\n"),
         ("/api/v1/stats_glob", 200, "request_total:3\n"),
+        ("/api/v1/stats", 200, r#"{"downstream":{"listener.in":{"request_total":"3"}}}"#),
         ("/api/v1/stats?key=nothing", 200, "no metrics key: nothing"),
         ("/api/v1/stats?key=a&b=c", 400, "only support one parameter"),
         ("/api/v1/config_dump?router=r&cluster=up", 400, "only support one parameter"),
