@@ -228,7 +228,7 @@ impl fmt::Debug for Cluster {
 
 /// What `LB_PEAK_EWMA` expects of a request before any has ended: the timeouts, else 10 s.
 fn first_duration(config: &checked::Cluster) -> Duration {
-    let timeouts = config.connect_timeout + config.idle_timeout.unwrap_or_default();
+    let timeouts = config.connect_timeout.saturating_add(config.idle_timeout.unwrap_or_default());
     if timeouts.is_zero() { Duration::from_secs(10) } else { timeouts }
 }
 

@@ -59,9 +59,9 @@ pub enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Common {
     /// Times of the cluster count from here.
-    pub(crate) epoch: Instant,
+    epoch: Instant,
     /// Goes up with every change of an endpoint's health.
-    pub(crate) health_changes: AtomicU64,
+    health_changes: AtomicU64,
     balancer: BalancerKind,
     /// Of all endpoints, in nanoseconds: what is expected of one that has no data.
     duration: Average,
@@ -174,7 +174,9 @@ impl Endpoint {
     /// Says that something is wrong.
     pub fn fail(&self, fault: Fault) {
         let before = self.state.faults.fetch_or(fault as u8, Relaxed);
-        self.health_changed(before);
+        if before & fault as u8 == 0 {
+            self.state.common.health_changed();
+        }
     }
 
     /// Says that it is wrong no longer. An endpoint that becomes healthy by this starts slowly
@@ -184,7 +186,9 @@ impl Endpoint {
         if before == fault as u8 {
             self.state.healthy_since.store(self.state.common.now(), Relaxed);
         }
-        self.health_changed(before);
+        if before & fault as u8 != 0 {
+            self.state.common.health_changed();
+        }
     }
 
     /// When it last became healthy, in nanoseconds since the cluster's epoch.
@@ -199,14 +203,8 @@ impl Endpoint {
             from.state.common.now().saturating_sub(from.state.healthy_since.load(Relaxed));
         // What was healthy before this cluster's epoch is in no slow start that matters.
         self.state.healthy_since.store(common.now().saturating_sub(healthy_for), Relaxed);
-        let before = self.state.faults.swap(from.faults(), Relaxed);
-        self.health_changed(before);
-    }
-
-    fn health_changed(&self, before: u8) {
-        if before != self.faults() {
-            self.state.common.health_changes.fetch_add(1, Release);
-        }
+        self.state.faults.store(from.faults(), Relaxed);
+        common.health_changed();
     }
 }
 
@@ -298,6 +296,10 @@ impl Common {
     /// Nanoseconds since the epoch.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn health_changed(&self) {
+        self.health_changes.fetch_add(1, Release);
     }
 
     /// How often an endpoint's health has changed. What is read after it is at least as new.

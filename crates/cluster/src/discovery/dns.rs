@@ -25,10 +25,10 @@ pub(super) struct Resolvers {
     current: Arc<Mutex<Option<TokioResolver>>>,
 }
 
-/// Addresses, and how long they may be kept.
+/// Addresses, and how long they may be kept; `None` if some of them are from before.
 struct Answer {
     addresses: Vec<IpAddr>,
-    valid_until: Instant,
+    valid_until: Option<Instant>,
 }
 
 /// Follows a name, for ever. Cancel safe.
@@ -42,9 +42,10 @@ pub(super) async fn follow(mut follower: Follower, config: Dns, resolvers: Resol
         };
         match found {
             Ok(answer) => {
-                if config.respect_ttl {
-                    let ttl = answer.valid_until.saturating_duration_since(Instant::now());
-                    interval = ttl.max(LEAST_TTL);
+                if config.respect_ttl
+                    && let Some(until) = answer.valid_until
+                {
+                    interval = until.saturating_duration_since(Instant::now()).max(LEAST_TTL);
                 }
                 follower.resolved(answer.addresses);
             }
@@ -72,20 +73,24 @@ async fn resolve(
         DnsFamily::Both => &[RecordType::A, RecordType::AAAA],
     };
     let mut addresses: Vec<IpAddr> = Vec::new();
-    let mut valid_until = None;
+    let mut valid_until: Option<Instant> = None;
+    let mut answered = false;
     let mut failure = None;
+    let mut outdated = false;
     for kind in wanted {
         match resolver.lookup(name.clone(), *kind).await {
             Ok(lookup) => {
-                addresses
-                    .extend(lookup.answers().iter().filter_map(|answer| answer.data.ip_addr()));
+                let found = lookup.answers().iter().filter_map(|answer| answer.data.ip_addr());
+                addresses.extend(found);
+                answered = true;
                 let until = lookup.valid_until();
-                valid_until = Some(valid_until.map_or(until, |other: Instant| other.min(until)));
+                valid_until = Some(valid_until.map_or(until, |other| other.min(until)));
             }
             Err(error) => {
                 if !error.is_no_records_found() {
                     let of_kind = |ip: &&IpAddr| ip.is_ipv4() == (*kind == RecordType::A);
                     addresses.extend(present.iter().filter(of_kind));
+                    outdated = true;
                 }
                 failure = Some(error);
             }
@@ -93,11 +98,10 @@ async fn resolve(
     }
     addresses.sort_unstable();
     addresses.dedup();
-    match (valid_until, failure) {
-        (Some(valid_until), _) if !addresses.is_empty() => Ok(Answer { addresses, valid_until }),
-        (_, Some(error)) => Err(error),
-        (_, None) => Err(NetError::Message("the answer holds no address")),
+    if answered && !addresses.is_empty() {
+        return Ok(Answer { addresses, valid_until: valid_until.filter(|_| !outdated) });
     }
+    Err(failure.unwrap_or(NetError::Message("the answer holds no address")))
 }
 
 /// Why there are no addresses, in words.
@@ -142,9 +146,9 @@ fn build(config: &Dns) -> Result<TokioResolver, NetError> {
         (ResolverConfig::from_name_servers(servers), options)
     };
     if !config.search.is_empty() {
-        let (domain, _, servers) = resolver.into_parts();
-        let search = config.search.iter().map(|domain| Name::from_str_relaxed(domain));
-        resolver = ResolverConfig::from_parts(domain, search.collect::<Result<_, _>>()?, servers);
+        let (_, _, servers) = resolver.into_parts();
+        let search = config.search.iter().map(Name::from_str_relaxed);
+        resolver = ResolverConfig::from_parts(None, search.collect::<Result<_, _>>()?, servers);
     }
     // What is refreshed has to be asked for.
     options.cache_size = 0;
@@ -165,9 +169,8 @@ fn build(config: &Dns) -> Result<TokioResolver, NetError> {
 /// as resolv.conf(5) has it.
 fn read_resolver_file(config: &Dns) -> (ResolverConfig, ResolverOpts) {
     let path = &config.resolver_file;
-    let parsed = std::fs::read(path)
-        .map_err(NetError::from)
-        .and_then(|text| system_conf::parse_resolv_conf(text));
+    let parsed =
+        std::fs::read(path).map_err(NetError::from).and_then(system_conf::parse_resolv_conf);
     parsed.unwrap_or_else(|error| {
         tracing::warn!(file = %path.display(), %error, "the resolver file is not usable: asking 127.0.0.1");
         let local = name_server((Ipv4Addr::LOCALHOST, 53).into());

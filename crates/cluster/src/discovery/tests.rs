@@ -28,6 +28,8 @@ struct Zone {
     records: HashMap<(String, RecordType), Vec<IpAddr>>,
     ttl: u32,
     failure: Option<ResponseCode>,
+    /// Only questions of this kind fail.
+    failing: Option<RecordType>,
     queries: Vec<(String, Instant)>,
 }
 
@@ -91,7 +93,8 @@ impl Zone {
         let mut response = Message::response(query.metadata.id, OpCode::Query);
         response.metadata.recursion_available = true;
         response.add_query(question.clone());
-        match (self.failure, self.records.get(&key)) {
+        let fails = self.failing.is_none_or(|kind| kind == key.1);
+        match (self.failure.filter(|_| fails), self.records.get(&key)) {
             (Some(code), _) => response.metadata.response_code = code,
             (None, None) => response.metadata.response_code = ResponseCode::NXDomain,
             (None, Some(addresses)) => {
@@ -229,6 +232,23 @@ async fn the_family_is_respected() {
         assert!(run.cluster.first_resolution(PATIENCE).await, "a failure is an answer, too");
         run.until(expected).await;
     }
+}
+
+#[tokio::test]
+async fn a_family_that_fails_keeps_its_addresses_while_the_other_goes_on() {
+    let server = Server::start(3600);
+    server.set("a.test", &["10.0.0.1", "fd00::1"]);
+    server.zone.lock().unwrap().ttl = 0;
+    let dns = Dns { family: DnsFamily::Both, respect_ttl: true, ..server.dns() };
+    let run = Run::strict(dns, vec![host("a.test:80", 1)]);
+    run.until(&["10.0.0.1:80", "[fd00::1]:80"]).await;
+    server.zone.lock().unwrap().failing = Some(RecordType::AAAA);
+    server.fail(Some(ResponseCode::ServFail));
+    server.set("a.test", &["10.0.0.2"]);
+    run.until(&["10.0.0.2:80", "[fd00::1]:80"]).await;
+    server.fail(None);
+    // As some is from before, it is asked for at the usual rate, not when the time has come.
+    run.until(&["10.0.0.2:80"]).await;
 }
 
 #[tokio::test]
