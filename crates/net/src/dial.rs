@@ -9,6 +9,7 @@ use rosn_base::Addr;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 use crate::Stream;
@@ -119,8 +120,11 @@ async fn dial_tcp(target: SocketAddr, options: &DialOptions) -> Result<TcpStream
     };
     let stream = TcpStream::from_std(socket.into()).map_err(Failure::at("epoll"))?;
     if pending {
-        stream.writable().await.map_err(Failure::at("epoll"))?;
-        if let Some(error) = stream.take_error().map_err(Failure::connect)? {
+        let ready = stream.ready(Interest::WRITABLE).await.map_err(Failure::at("epoll"))?;
+        // A socket that failed to connect is hung up; without that no system call need ask.
+        if ready.is_write_closed()
+            && let Some(error) = stream.take_error().map_err(Failure::connect)?
+        {
             return Err(Failure::connect(error));
         }
     }

@@ -128,6 +128,13 @@ impl Tunnel {
         let Self { a, b, a_to_b, b_to_a } = self;
         let there = a_to_b.advance(cx, a, b, scratch).map_err(|f| f.on(Side::A, Side::B))?;
         let back = b_to_a.advance(cx, b, a, scratch).map_err(|f| f.on(Side::B, Side::A))?;
+        // An end of file is passed on only while the other way is open: else closing does it.
+        if there == Progress::Done && back != Progress::Done {
+            a_to_b.end(b).map_err(|error| Fault { side: Side::B, error })?;
+        }
+        if back == Progress::Done && there != Progress::Done {
+            b_to_a.end(a).map_err(|error| Fault { side: Side::A, error })?;
+        }
         if there == Progress::Done && back == Progress::Done {
             return Ok(true);
         }

@@ -37,9 +37,10 @@ pub(super) struct Direction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// The source has ended; what is held goes out first.
+    /// The source has ended; what is held goes out, then the end of file.
     Ending,
-    Done,
+    /// The sink knows.
+    Ended,
 }
 
 /// How bytes are moved.
@@ -66,7 +67,7 @@ pub(super) enum Progress {
     WaitsForSink,
     /// Had its turn; goes on at once when the others had theirs.
     Yielded,
-    /// All is moved and the sink's sending direction is ended.
+    /// The source has ended and all is moved.
     Done,
 }
 
@@ -76,7 +77,7 @@ pub(super) enum Failure {
     Sink(io::Error),
 }
 
-/// `Break`: the direction has to wait, or is done.
+/// Whether a direction goes on.
 enum Step {
     Again,
     Stop(Progress),
@@ -111,7 +112,7 @@ impl Direction {
         matches!(self.way, Way::Splice(_))
     }
 
-    /// Moves bytes until it has to wait, has had its turn, or is done.
+    /// Moves bytes until it has to wait, has had its turn, or is done; then it is to be ended.
     pub(super) fn advance(
         &mut self,
         cx: &mut Context<'_>,
@@ -121,7 +122,7 @@ impl Direction {
     ) -> Result<Progress, Failure> {
         let before = self.moved;
         loop {
-            if self.state == State::Done {
+            if self.state == State::Ended {
                 return Ok(Progress::Done);
             }
             if self.moved - before >= TURN {
@@ -132,10 +133,7 @@ impl Direction {
                 return Ok(progress);
             }
             if self.state == State::Ending {
-                sink.stream.shutdown_write().map_err(Failure::Sink)?;
-                self.state = State::Done;
-                self.way = Way::CopyOnly { chunk: MIN_CHUNK }; // gives back the pipe
-                continue;
+                return Ok(Progress::Done);
             }
             let step = match &self.way {
                 Way::Splice(_) => self.splice(cx, source, before)?,
@@ -145,6 +143,16 @@ impl Direction {
                 return Ok(progress);
             }
         }
+    }
+
+    /// Passes on the end of file, once, after the last byte.
+    pub(super) fn end(&mut self, sink: &End) -> io::Result<()> {
+        if self.state == State::Ending {
+            sink.stream.shutdown_write()?;
+            self.state = State::Ended;
+            self.way = Way::CopyOnly { chunk: MIN_CHUNK }; // gives back the pipe
+        }
+        Ok(())
     }
 
     /// Passes on what is held.
