@@ -51,7 +51,9 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
 impl Diff {
     /// Whether the two configurations are the same.
     pub fn is_empty(&self) -> bool {
-        let same = |changes: &Changes| changes.added.is_empty() && changes.removed.is_empty() && changes.changed.is_empty();
+        let same = |changes: &Changes| {
+            changes.added.is_empty() && changes.removed.is_empty() && changes.changed.is_empty()
+        };
         [&self.listeners, &self.routers, &self.clusters].into_iter().all(same)
             && self.server.is_empty()
             && self.restart.is_empty()
@@ -64,7 +66,11 @@ impl fmt::Display for Diff {
         if self.is_empty() {
             return f.write_str("nothing changed");
         }
-        write!(f, "listeners: {}\nrouters: {}\nclusters: {}", self.listeners, self.routers, self.clusters)?;
+        write!(
+            f,
+            "listeners: {}\nrouters: {}\nclusters: {}",
+            self.listeners, self.routers, self.clusters
+        )?;
         if !self.server.is_empty() {
             write!(f, "\nserver: {} changed", self.server.join(", "))?;
         }
@@ -77,7 +83,8 @@ impl fmt::Display for Diff {
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |names: &[Arc<str>]| names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+        let names =
+            |names: &[Arc<str>]| names.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
         let mut parts = Vec::new();
         if !self.added.is_empty() {
             parts.push(format!("{} added ({})", self.added.len(), names(&self.added)));
@@ -86,7 +93,8 @@ impl fmt::Display for Changes {
             parts.push(format!("{} removed ({})", self.removed.len(), names(&self.removed)));
         }
         if !self.changed.is_empty() {
-            let each = self.changed.iter().map(|(name, keys)| format!("{name}: {}", keys.join(", ")));
+            let each =
+                self.changed.iter().map(|(name, keys)| format!("{name}: {}", keys.join(", ")));
             let each = each.collect::<Vec<_>>().join("; ");
             parts.push(format!("{} changed ({each})", self.changed.len()));
         }

@@ -23,7 +23,7 @@
 //! let fault = loaded.diagnostics.iter().next().expect("there is a fault");
 //! assert_eq!(fault.message, "no cluster is named `bakcend`");
 //! assert_eq!(fault.help.as_deref(), Some("did you mean `backend`?"));
-//! assert_eq!((fault.line, fault.column), (4, 50));
+//! assert_eq!((fault.line, fault.column), (4, 53));
 //! assert_eq!(fault.path, "servers[0].listeners[0].filter_chains[0].filters[0].config.cluster");
 //! ```
 //!

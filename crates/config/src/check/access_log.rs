@@ -16,12 +16,25 @@ const DEFAULT_FORMAT: &str = "%start_time% %trace_id%  %connection_id% %upstream
     %downstream_local_address% %downstream_remote_address% %upstream_host%";
 
 /// The access logs of a listener; `default_path` is where one goes that names no file.
-pub(super) fn access_logs(raw: &Listener, default_path: &Path, context: &mut Context<'_>) -> Vec<AccessLog> {
-    raw.access_logs.items().iter().filter_map(|log| access_log(log, default_path, context)).collect()
+pub(super) fn access_logs(
+    raw: &Listener,
+    default_path: &Path,
+    context: &mut Context<'_>,
+) -> Vec<AccessLog> {
+    raw.access_logs
+        .items()
+        .iter()
+        .filter_map(|log| access_log(log, default_path, context))
+        .collect()
 }
 
-fn access_log(raw: &raw::AccessLog, default_path: &Path, context: &mut Context<'_>) -> Option<AccessLog> {
-    let path = raw.log_path.filled().map_or(default_path.to_owned(), |(path, _)| PathBuf::from(path));
+fn access_log(
+    raw: &raw::AccessLog,
+    default_path: &Path,
+    context: &mut Context<'_>,
+) -> Option<AccessLog> {
+    let path =
+        raw.log_path.filled().map_or(default_path.to_owned(), |(path, _)| PathBuf::from(path));
     let format = match raw.json_format.spanned() {
         Some((fields, _)) => {
             if let Some((_, span)) = raw.log_format.filled() {
@@ -31,7 +44,9 @@ fn access_log(raw: &raw::AccessLog, default_path: &Path, context: &mut Context<'
             let compiled: Vec<_> = fields
                 .0
                 .iter()
-                .map(|(key, span, text)| Some((key.as_ref().to_owned(), log_template(text, *span, context)?)))
+                .map(|(key, span, text)| {
+                    Some((key.as_ref().to_owned(), log_template(text, *span, context)?))
+                })
                 .collect();
             AccessLogFormat::Json(compiled.into_iter().collect::<Option<_>>()?)
         }

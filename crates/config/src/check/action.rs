@@ -25,7 +25,8 @@ pub(super) fn action(raw: &raw::Route, names: &Names, context: &mut Context<'_>)
         return forward(raw, names, context).map(Action::Forward);
     }
     if raw.direct_response.is_absent() && raw.redirect.is_absent() && raw.route.is_absent() {
-        let fault = Fault::error(raw.span, "missing-key", "this route says nothing to do with a request");
+        let fault =
+            Fault::error(raw.span, "missing-key", "this route says nothing to do with a request");
         context.add(fault.help("give it `route`, `redirect` or `direct_response`"));
     }
     None
@@ -78,7 +79,11 @@ fn redirect(raw: &raw::Redirect, context: &mut Context<'_>) -> Option<Redirect> 
         }
     }
     if redirect.path.is_none() && redirect.host.is_none() && redirect.scheme.is_none() {
-        let fault = Fault::warning(raw.span, "endless-redirect", "this sends a request to where it came from");
+        let fault = Fault::warning(
+            raw.span,
+            "endless-redirect",
+            "this sends a request to where it came from",
+        );
         context.add(fault.help("give `path_redirect`, `host_redirect` or `scheme_redirect`"));
     }
     Some(redirect)
@@ -169,10 +174,12 @@ fn weighted_clusters(
 /// Maglev chooses by a hash, and without a policy there is only the client's address to make it of.
 fn warn_maglev(raw: &RouteAction, names: &Names, context: &mut Context<'_>) {
     let single = raw.cluster_name.filled().into_iter();
-    let many = raw.weighted_clusters.items().iter().filter_map(|w| w.cluster.value()?.name.filled());
+    let many =
+        raw.weighted_clusters.items().iter().filter_map(|w| w.cluster.value()?.name.filled());
     for (name, span) in single.chain(many) {
         if names.is_maglev(name) {
-            let message = format!("`{name}` is an LB_MAGLEV cluster, but this route has no `hash_policy`");
+            let message =
+                format!("`{name}` is an LB_MAGLEV cluster, but this route has no `hash_policy`");
             let fault = Fault::warning(span, "maglev-without-hash", message);
             context.add(fault.help("requests are spread by the client's address"));
         }
@@ -210,9 +217,14 @@ fn path_rewrite(raw: &RouteAction, context: &mut Context<'_>) -> Option<PathRewr
         return Some(PathRewrite::Prefix(prefix.to_owned()));
     }
     let rewrite = raw.regex_rewrite.value()?;
-    let Some((pattern, span)) = rewrite.pattern.value().and_then(|pattern| pattern.regex.filled()) else {
+    let Some((pattern, span)) = rewrite.pattern.value().and_then(|pattern| pattern.regex.filled())
+    else {
         if !matches!(rewrite.pattern, Field::Faulty) {
-            let fault = Fault::warning(rewrite.span, "no-effect", "without `pattern.regex` nothing is rewritten");
+            let fault = Fault::warning(
+                rewrite.span,
+                "no-effect",
+                "without `pattern.regex` nothing is rewritten",
+            );
             context.add(fault);
         }
         return None;
@@ -235,7 +247,8 @@ fn check_groups(substitution: &str, groups: usize, span: Span, context: &mut Con
         if let Some(group) = characters.next().and_then(|c| c.to_digit(10))
             && group as usize > groups
         {
-            let message = format!("the expression has {groups} groups, so `\\{group}` stands for nothing");
+            let message =
+                format!("the expression has {groups} groups, so `\\{group}` stands for nothing");
             context.add(Fault::error(span, "bad-substitution", message));
         }
     }
@@ -298,7 +311,11 @@ fn hash_cookie(cookie: &raw::HashCookie, context: &mut Context<'_>) -> Option<Ha
     // RFC 6265 section 4.1.1.
     if path.bytes().any(|byte| byte.is_ascii_control() || byte == b';') {
         let span = cookie.path.span_or(cookie.span);
-        context.add(Fault::error(span, "bad-cookie", "the path of a cookie holds no `;` and no control characters"));
+        context.add(Fault::error(
+            span,
+            "bad-cookie",
+            "the path of a cookie holds no `;` and no control characters",
+        ));
     }
     if !headers::check_name(name, span, context) {
         return None;

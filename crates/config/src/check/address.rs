@@ -13,7 +13,11 @@ use crate::text::Span;
 use super::missing;
 
 /// The address of a listener; a name is resolved.
-pub(super) fn listener(raw: &Listener, network: Network, context: &mut Context<'_>) -> Option<Addr> {
+pub(super) fn listener(
+    raw: &Listener,
+    network: Network,
+    context: &mut Context<'_>,
+) -> Option<Addr> {
     let Some((text, span)) = raw.address.filled() else {
         if !matches!(raw.address, Field::Faulty) {
             missing(raw.span, "address", context);
@@ -31,7 +35,12 @@ pub(super) fn listener(raw: &Listener, network: Network, context: &mut Context<'
 }
 
 /// Asks for the address of a name, once.
-pub(super) fn resolve(host: &str, port: u16, span: Span, context: &mut Context<'_>) -> Option<SocketAddr> {
+pub(super) fn resolve(
+    host: &str,
+    port: u16,
+    span: Span,
+    context: &mut Context<'_>,
+) -> Option<SocketAddr> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     }
@@ -39,7 +48,9 @@ pub(super) fn resolve(host: &str, port: u16, span: Span, context: &mut Context<'
         Ok(address) => Some(address),
         Err(error) => {
             let message = format!("`{host}` cannot be resolved: {error}");
-            context.add(Fault::error(span, "bad-address", message).help("use an IP address to listen on"));
+            context.add(
+                Fault::error(span, "bad-address", message).help("use an IP address to listen on"),
+            );
             None
         }
     }
@@ -70,10 +81,16 @@ pub(super) fn check(server: Option<&Server>, mosn: &Mosn, context: &mut Context<
             let fault = Fault::error(claim.span, "duplicate-address", message);
             context.add(fault.help(format!("{} is given at {place}", other.address)));
         } else if let Some(other) = earlier.iter().find(|other| overlap(claim, other)) {
-            let message = format!("{} and {} listen on the same port of the same machine", claim.what, other.what);
+            let message = format!(
+                "{} and {} listen on the same port of the same machine",
+                claim.what, other.what
+            );
             let place = context.sources.place(other.span);
             let fault = Fault::warning(claim.span, "overlapping-address", message);
-            context.add(fault.help(format!("{} is given at {place}; the one without a wildcard gets its own address", other.address)));
+            context.add(fault.help(format!(
+                "{} is given at {place}; the one without a wildcard gets its own address",
+                other.address
+            )));
         }
         earlier.push(claim);
     }
@@ -110,7 +127,13 @@ fn claims(server: Option<&Server>, mosn: &Mosn) -> Vec<Claim> {
         && let Ok(ip) = socket.address.filled().map_or("0.0.0.0", |(ip, _)| ip).parse::<IpAddr>()
     {
         let address = Addr::Ip(SocketAddr::new(ip, port.0));
-        all.push(Claim { what: "the admin server".to_owned(), address, datagrams: false, bound: true, span });
+        all.push(Claim {
+            what: "the admin server".to_owned(),
+            address,
+            datagrams: false,
+            bound: true,
+            span,
+        });
     }
     for sink in mosn.metrics.value().map(|metrics| metrics.sinks.items()).unwrap_or_default() {
         if let Some((port, span)) = sink.config.value().and_then(|config| config.port.spanned()) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use crate::checked::{Balancing, BalancerKind, Breakers, Cluster, Discovery, Host, SlowStart};
+use crate::checked::{BalancerKind, Balancing, Breakers, Cluster, Discovery, Host, SlowStart};
 use crate::context::Context;
 use crate::diagnostic::Fault;
 use crate::format::{self as raw, Field, Metadata, Mosn};
@@ -30,7 +30,8 @@ pub(super) fn clusters(mosn: &Mosn, context: &mut Context<'_>) -> BTreeMap<Arc<s
             continue;
         };
         if let Some(first) = places.insert(name, span) {
-            let message = format!("a second cluster is named `{name}`; this one replaces the first");
+            let message =
+                format!("a second cluster is named `{name}`; this one replaces the first");
             let fault = Fault::warning(span, "duplicate-cluster", message);
             let first = context.sources.place(first);
             context.add(fault.help(format!("first given at {first}")));
@@ -46,7 +47,12 @@ pub(super) fn names(clusters: &BTreeMap<Arc<str>, Cluster>) -> BTreeMap<Arc<str>
     clusters.iter().map(|(name, cluster)| (name.clone(), ClusterFacts::of(cluster))).collect()
 }
 
-fn cluster(raw: &raw::Cluster, name: &str, shared: Option<&str>, context: &mut Context<'_>) -> Cluster {
+fn cluster(
+    raw: &raw::Cluster,
+    name: &str,
+    shared: Option<&str>,
+    context: &mut Context<'_>,
+) -> Cluster {
     let discovery = discovery(raw, context);
     let hosts: Vec<Host> = raw.hosts.items().iter().filter_map(|h| host(h, context)).collect();
     if raw.hosts.items().is_empty() && !matches!(raw.hosts, Field::Faulty) {
@@ -65,7 +71,10 @@ fn cluster(raw: &raw::Cluster, name: &str, shared: Option<&str>, context: &mut C
         balancer: balancer(raw, context),
         balancing: balancing(raw, context),
         slow_start: slow_start(raw, context),
-        subsets: raw.lb_subset_config.value().is_some_and(|s| !s.subset_selectors.items().is_empty()),
+        subsets: raw
+            .lb_subset_config
+            .value()
+            .is_some_and(|s| !s.subset_selectors.items().is_empty()),
         hosts,
         max_requests_per_connection: NonZeroU32::new(raw.max_request_per_conn.or(1024)),
         buffer_limit: raw.conn_buffer_limit_bytes.or(16384) as usize,
@@ -139,7 +148,11 @@ fn balancing(raw: &raw::Cluster, context: &mut Context<'_>) -> Balancing {
     let mut bias = |field: &Field<f64>, default: f64| match field.spanned() {
         Some((value, _)) if *value >= 0.0 => *value,
         Some((_, span)) => {
-            context.add(Fault::error(span, "out-of-range", "expected a number that is not negative"));
+            context.add(Fault::error(
+                span,
+                "out-of-range",
+                "expected a number that is not negative",
+            ));
             default
         }
         None => default,
@@ -256,14 +269,22 @@ fn host(raw: &raw::Host, context: &mut Context<'_>) -> Option<Host> {
 }
 
 /// The texts that balancers read (`mosn.lb`), sorted by key.
-pub(super) fn metadata(field: &Field<Metadata>, context: &mut Context<'_>) -> Vec<(String, String)> {
+pub(super) fn metadata(
+    field: &Field<Metadata>,
+    context: &mut Context<'_>,
+) -> Vec<(String, String)> {
     let filters = field.value().and_then(|metadata| metadata.filter_metadata.value());
-    let Some((_, _, filter)) = filters.and_then(|all| all.0.iter().find(|(name, ..)| &**name == "mosn.lb"))
+    let Some((_, _, filter)) =
+        filters.and_then(|all| all.0.iter().find(|(name, ..)| &**name == "mosn.lb"))
     else {
         return Vec::new();
     };
     if !matches!(filter.0.value, Value::Object(_)) {
-        context.add(Fault::error(filter.0.span, "wrong-type", format!("expected an object, found {}", filter.0.kind())));
+        context.add(Fault::error(
+            filter.0.span,
+            "wrong-type",
+            format!("expected an object, found {}", filter.0.kind()),
+        ));
     }
     let mut texts = BTreeMap::new();
     for member in filter.0.members() {

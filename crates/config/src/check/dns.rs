@@ -25,14 +25,18 @@ pub(super) fn dns(raw: &raw::Cluster, context: &mut Context<'_>) -> Dns {
         family: family(raw, context),
         servers: resolvers.map(|resolvers| servers(resolvers, port, context)).unwrap_or_default(),
         search: resolvers
-            .map(|resolvers| resolvers.search.items().iter().map(|text| text.value.clone()).collect())
+            .map(|resolvers| {
+                resolvers.search.items().iter().map(|text| text.value.clone()).collect()
+            })
             .unwrap_or_default(),
         ndots: resolvers.and_then(|resolvers| resolvers.ndots.value().copied()),
         timeout: resolvers
             .and_then(|resolvers| resolvers.timeout.value())
             .map(|timeout| timeout.0)
             .filter(|timeout| !timeout.is_zero()),
-        attempts: resolvers.and_then(|resolvers| resolvers.attempts.value().copied()).filter(|n| *n > 0),
+        attempts: resolvers
+            .and_then(|resolvers| resolvers.attempts.value().copied())
+            .filter(|n| *n > 0),
         resolver_file: file.into(),
     }
 }

@@ -74,7 +74,8 @@ pub(super) fn check_name(name: &str, span: Span, context: &mut Context<'_>) -> b
         context.add(fault.help("a name holds letters, digits and any of !#$%&'*+-.^_`|~"));
         return false;
     }
-    if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
+    if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+    {
         let message = format!("`{name}` says where a message ends and cannot be edited");
         context.add(Fault::error(span, "framing-header", message));
         return false;

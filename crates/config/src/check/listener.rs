@@ -11,11 +11,15 @@ use crate::Defaults;
 use crate::checked::{IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service};
 use crate::context::Context;
 use crate::diagnostic::Fault;
-use crate::format::{self as raw, Field, ListenerFilterType, NetworkFilterType, OriginalDstType, Server};
+use crate::format::{
+    self as raw, Field, ListenerFilterType, NetworkFilterType, OriginalDstType, Server,
+};
 use crate::text::Span;
 
 use super::router::Found;
-use super::{Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls};
+use super::{
+    Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls,
+};
 
 /// What a listener may refer to.
 pub(super) struct Scope<'s> {
@@ -63,7 +67,8 @@ fn listener(
         Some(Addr::Unix(_)) => Network::Unix,
         _ => network,
     };
-    let written = raw.name.filled().or(raw.address.filled()).map(|(name, _)| name).unwrap_or_default();
+    let written =
+        raw.name.filled().or(raw.address.filled()).map(|(name, _)| name).unwrap_or_default();
     let mut service = service(raw, network, scope, context);
     // A filter that protects, and cannot be run, must not be left out in silence.
     if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
@@ -113,7 +118,10 @@ fn network(raw: &raw::Listener, context: &mut Context<'_>) -> Network {
 }
 
 fn original_dst(raw: &raw::Listener, context: &mut Context<'_>) -> Option<OriginalDst> {
-    let mut found = raw.use_original_dst.filled_kind(context).map(|kind| OriginalDst { kind, fallback_to_local: false });
+    let mut found = raw
+        .use_original_dst
+        .filled_kind(context)
+        .map(|kind| OriginalDst { kind, fallback_to_local: false });
     for filter in raw.listener_filters.items() {
         let Some((kind, span)) = filter.r#type.spanned() else {
             if filter.r#type.is_absent() {
@@ -129,7 +137,9 @@ fn original_dst(raw: &raw::Listener, context: &mut Context<'_>) -> Option<Origin
         }
         let config = filter.config.value();
         found = Some(OriginalDst {
-            kind: config.and_then(|c| c.r#type.filled_kind(context)).unwrap_or(OriginalDstKind::Redirect),
+            kind: config
+                .and_then(|c| c.r#type.filled_kind(context))
+                .unwrap_or(OriginalDstKind::Redirect),
             fallback_to_local: config.is_some_and(|config| config.fallback_to_local.or(false)),
         });
     }
@@ -164,8 +174,10 @@ fn service(
     let chains = raw.filter_chains.items();
     let [chain] = chains else {
         if !matches!(raw.filter_chains, Field::Faulty) {
-            let message = format!("a listener has exactly one filter chain; this one has {}", chains.len());
-            let span = chains.get(1).map_or(raw.filter_chains.span_or(raw.span), |second| second.span);
+            let message =
+                format!("a listener has exactly one filter chain; this one has {}", chains.len());
+            let span =
+                chains.get(1).map_or(raw.filter_chains.span_or(raw.span), |second| second.span);
             context.add(Fault::error(span, "filter-chains", message));
         }
         return None;
@@ -180,7 +192,8 @@ fn service(
 
 /// Whether the chain speaks TLS.
 fn check_tls(chain: &raw::FilterChain, context: &mut Context<'_>) -> bool {
-    if let (Some(_), Some((_, span))) = (chain.tls_context.value(), chain.tls_context_set.spanned()) {
+    if let (Some(_), Some((_, span))) = (chain.tls_context.value(), chain.tls_context_set.spanned())
+    {
         let message = "`tls_context` and `tls_context_set` exclude each other";
         context.add(Fault::error(span, "both-given", message).help("remove one of them"));
     }
@@ -227,13 +240,18 @@ fn filters(
                 check_network(name, network, span, context);
                 found.push(match name {
                     "proxy" => proxy::proxy(filter, scope, context),
-                    "tcp_proxy" => stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp),
+                    "tcp_proxy" => {
+                        stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp)
+                    }
                     _ => stream_proxy::proxy(filter, scope.names, context).map(Service::Udp),
                 });
             }
             name @ ("tunnel" | "grpc") => {
                 let reason = format!("the network filter `{name}`");
-                context.add(not_yet(span, &format!("{reason}: a listener that needs it is not started")));
+                context.add(not_yet(
+                    span,
+                    &format!("{reason}: a listener that needs it is not started"),
+                ));
                 found.push(Some(Service::Inactive(reason)));
             }
             other => {
@@ -245,7 +263,8 @@ fn filters(
     }
     if found.is_empty() && !matches!(chain.filters, Field::Faulty) {
         let span = chain.filters.span_or(chain.span);
-        let fault = Fault::error(span, "nothing-serves", "no filter of this chain serves a connection");
+        let fault =
+            Fault::error(span, "nothing-serves", "no filter of this chain serves a connection");
         context.add(fault.help("add a filter of the type `proxy`, `tcp_proxy` or `udp_proxy`"));
         return None;
     }
@@ -262,7 +281,11 @@ fn check_network(filter: &str, network: Network, span: Span, context: &mut Conte
         Network::Udp => format!("`{filter}` does not serve UDP"),
         _ => "`udp_proxy` serves only UDP".to_owned(),
     };
-    let help = if network == Network::Udp { "use `udp_proxy`" } else { "give the listener `\"network\": \"udp\"`" };
+    let help = if network == Network::Udp {
+        "use `udp_proxy`"
+    } else {
+        "give the listener `\"network\": \"udp\"`"
+    };
     context.add(Fault::error(span, "wrong-network", message).help(help));
 }
 
@@ -275,9 +298,12 @@ fn warn_unreachable(raws: &[raw::Listener], all: &[Listener], context: &mut Cont
         if matches!(raw.bind_port, Field::Faulty) {
             continue;
         }
-        let message = "nothing reaches this listener: it is virtual, and no other one has `use_original_dst`";
+        let message =
+            "nothing reaches this listener: it is virtual, and no other one has `use_original_dst`";
         let span = raw.bind_port.span_or(raw.address.span_or(raw.span));
         let fault = Fault::warning(span, "virtual-listener", message);
-        context.add(fault.help("`\"bind_port\": true` makes it listen; the default is false, as in MOSN"));
+        context.add(
+            fault.help("`\"bind_port\": true` makes it listen; the default is false, as in MOSN"),
+        );
     }
 }

@@ -12,7 +12,8 @@ use super::missing;
 pub(super) fn metrics(mosn: &Mosn, context: &mut Context<'_>) -> Metrics {
     let Some(raw) = mosn.metrics.value() else { return Metrics::default() };
     let prometheus = raw.sinks.items().iter().filter_map(|raw| sink(raw, context)).collect();
-    let texts = |list: &raw::Field<Texts>| list.items().iter().map(|text| text.value.clone()).collect();
+    let texts =
+        |list: &raw::Field<Texts>| list.items().iter().map(|text| text.value.clone()).collect();
     let exclude = raw.stats_matcher.value().map(|matcher| StatsMatcher {
         all: matcher.reject_all.or(false),
         labels: texts(&matcher.exclusion_labels),
@@ -41,7 +42,8 @@ fn sink(raw: &raw::Sink, context: &mut Context<'_>) -> Option<PrometheusSink> {
         }
         return None;
     };
-    let endpoint = config.and_then(|config| config.endpoint.filled()).map_or("/metrics", |(path, _)| path);
+    let endpoint =
+        config.and_then(|config| config.endpoint.filled()).map_or("/metrics", |(path, _)| path);
     let slash = if endpoint.starts_with('/') { "" } else { "/" };
     Some(PrometheusSink {
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port.0),

@@ -67,7 +67,8 @@ pub(crate) fn check(mosn: &Mosn, defaults: &Defaults, context: &mut Context<'_>)
 /// The one server; none is right only for an xDS bootstrap.
 fn one_server<'m>(mosn: &'m Mosn, context: &mut Context<'_>) -> Option<&'m Server> {
     let servers = mosn.servers.items();
-    let bootstrap = mosn.static_resources.value().is_some() || mosn.dynamic_resources.value().is_some();
+    let bootstrap =
+        mosn.static_resources.value().is_some() || mosn.dynamic_resources.value().is_some();
     let span = mosn.servers.span_or(mosn.span);
     match servers {
         [_] => {}
@@ -93,7 +94,8 @@ fn tracing(mosn: &Mosn, context: &mut Context<'_>) {
     {
         let message = format!("no tracing driver is named `{}`", driver.0);
         let fault = Fault::warning(span, "unknown-tracing-driver", message);
-        context.add(fault.suggest(&driver.0, crate::format::TracingDriver::CHOICES.iter().copied()));
+        context
+            .add(fault.suggest(&driver.0, crate::format::TracingDriver::CHOICES.iter().copied()));
     }
     if tracing.enable.or(false) {
         context.add(not_yet(span, "tracing: requests are served without traces"));
@@ -119,7 +121,8 @@ fn extension(extend: &Extend, context: &mut Context<'_>) {
     };
     match kind.0.as_str() {
         "holmes" | "transcoder_plugin" => {
-            let message = format!("the extension `{}` needs a proxy written in Go and is not run", kind.0);
+            let message =
+                format!("the extension `{}` needs a proxy written in Go and is not run", kind.0);
             context.add(Fault::notice(span, "go-only", message));
         }
         known if ExtendType::CHOICES.contains(&known) => {
@@ -183,7 +186,9 @@ fn log_template(text: &str, span: Span, context: &mut Context<'_>) -> Option<Tem
 fn header_template(text: &str, span: Span, context: &mut Context<'_>) -> Option<Template> {
     let template = template(text, span, context)?;
     for name in template.unknown_variables() {
-        if let Some(near) = crate::suggest::suggest(name, template::variable_names().iter().copied()) {
+        if let Some(near) =
+            crate::suggest::suggest(name, template::variable_names().iter().copied())
+        {
             let message = format!("no variable is named `{name}`; it stands as it is");
             let fault = Fault::warning(span, "unknown-variable", message);
             context.add(fault.help(format!("did you mean `{near}`?")));

@@ -24,7 +24,11 @@ fn protocol_names() -> impl Iterator<Item = &'static str> {
     PROTOCOLS.iter().map(|(name, _)| *name).chain(["Auto", "X"])
 }
 
-pub(super) fn proxy(filter: &NetworkFilter, scope: &Scope<'_>, context: &mut Context<'_>) -> Option<Service> {
+pub(super) fn proxy(
+    filter: &NetworkFilter,
+    scope: &Scope<'_>,
+    context: &mut Context<'_>,
+) -> Option<Service> {
     let Some((config, _)) = filter.config.spanned() else {
         if filter.config.is_absent() {
             missing(filter.span, "config", context);
@@ -52,10 +56,20 @@ pub(super) fn proxy(filter: &NetworkFilter, scope: &Scope<'_>, context: &mut Con
     if protocols.len() > 1 {
         context.add(not_yet(span, "all protocols but Http1: their connections are refused"));
     }
-    Some(Service::Http(HttpProxy { protocols, upstream_protocol, router, max_head_bytes, max_body_bytes }))
+    Some(Service::Http(HttpProxy {
+        protocols,
+        upstream_protocol,
+        router,
+        max_head_bytes,
+        max_body_bytes,
+    }))
 }
 
-fn router(raw: &Proxy, scope: &Scope<'_>, context: &mut Context<'_>) -> Option<std::sync::Arc<str>> {
+fn router(
+    raw: &Proxy,
+    scope: &Scope<'_>,
+    context: &mut Context<'_>,
+) -> Option<std::sync::Arc<str>> {
     let Some((name, span)) = raw.router_config_name.filled() else {
         if !matches!(raw.router_config_name, Field::Faulty) {
             missing(raw.span, "router_config_name", context);
@@ -118,7 +132,10 @@ fn unknown(name: &str, span: Span, context: &mut Context<'_>) {
 }
 
 /// The protocol to a cluster, where it names one.
-pub(super) fn upstream_protocol(field: &Field<String>, context: &mut Context<'_>) -> Option<Protocol> {
+pub(super) fn upstream_protocol(
+    field: &Field<String>,
+    context: &mut Context<'_>,
+) -> Option<Protocol> {
     let (name, span) = field.filled()?;
     if matches!(name, "Auto" | "X") || name.contains(',') {
         return None;
@@ -128,7 +145,8 @@ pub(super) fn upstream_protocol(field: &Field<String>, context: &mut Context<'_>
         return None;
     };
     if *protocol != Protocol::Http1 {
-        let what = format!("the upstream protocol `{name}`: requests that need it are answered with 503");
+        let what =
+            format!("the upstream protocol `{name}`: requests that need it are answered with 503");
         context.add(not_yet(span, &what));
     }
     Some(*protocol)
@@ -139,7 +157,8 @@ fn limits(raw: &Proxy, context: &mut Context<'_>) -> (Option<usize>, Option<u64>
     let Some(extend) = raw.extend_config.value() else { return (None, None) };
     let ExtendConfig { http1, max_header_size, max_request_body_size, .. } = extend;
     let nested = http1.value();
-    let head = nested.and_then(|http1| http1.max_header_size.spanned()).or(max_header_size.spanned());
+    let head =
+        nested.and_then(|http1| http1.max_header_size.spanned()).or(max_header_size.spanned());
     let body = nested.and_then(|http1| http1.max_request_body_size.value());
     let body = body.or(max_request_body_size.value());
     if let Some((size, span)) = head

@@ -11,7 +11,11 @@ use crate::text::Span;
 use super::{Names, action, expression, headers, missing, not_yet, variable};
 
 /// The routes of a virtual host.
-pub(super) fn routes(raw: &[raw::Route], names: &Names, context: &mut Context<'_>) -> Vec<Arc<Route>> {
+pub(super) fn routes(
+    raw: &[raw::Route],
+    names: &Names,
+    context: &mut Context<'_>,
+) -> Vec<Arc<Route>> {
     let mut all = Vec::with_capacity(raw.len());
     for one in raw {
         if let Some(route) = route(one, names, context) {
@@ -32,7 +36,8 @@ fn route(raw: &raw::Route, names: &Names, context: &mut Context<'_>) -> Option<R
             if raw.r#match.is_absent() {
                 let message = "without `match` this route takes every request";
                 let fault = Fault::warning(raw.span, "missing-match", message);
-                context.add(fault.help("if that is meant, write `\"match\": { \"prefix\": \"/\" }`"));
+                context
+                    .add(fault.help("if that is meant, write `\"match\": { \"prefix\": \"/\" }`"));
             }
             let always = Match { kind: MatchKind::Headers, headers: Vec::new() };
             Some(always).filter(|_| raw.r#match.is_absent())
@@ -69,7 +74,8 @@ fn mirror(raw: &raw::Route, names: &Names, context: &mut Context<'_>) {
 
 fn matcher(raw: &raw::Match, context: &mut Context<'_>) -> Option<Match> {
     let headers: Option<Vec<_>> = {
-        let all: Vec<_> = raw.headers.items().iter().map(|header| header_match(header, context)).collect();
+        let all: Vec<_> =
+            raw.headers.items().iter().map(|header| header_match(header, context)).collect();
         all.into_iter().collect()
     };
     let kind = kind(raw, context);
@@ -92,7 +98,8 @@ fn kind(raw: &raw::Match, context: &mut Context<'_>) -> Option<MatchKind> {
         return Some(MatchKind::Regex(regex.to_owned()));
     }
     if !raw.variables.items().is_empty() {
-        let all: Vec<_> = raw.variables.items().iter().map(|v| variable_match(v, context)).collect();
+        let all: Vec<_> =
+            raw.variables.items().iter().map(|v| variable_match(v, context)).collect();
         return all.into_iter().collect::<Option<_>>().map(MatchKind::Variables);
     }
     if let Some((expressions, span)) = raw.dsl_expressions.spanned()
@@ -174,7 +181,8 @@ fn variable_match(raw: &raw::VariableMatcher, context: &mut Context<'_>) -> Opti
 fn check_reach(raw: &[raw::Route], all: &[Arc<Route>], context: &mut Context<'_>) {
     let everything = |route: &Arc<Route>| {
         let kind = &route.matcher.kind;
-        route.matcher.headers.is_empty() && matches!(kind, MatchKind::Prefix(prefix) if prefix == "/")
+        route.matcher.headers.is_empty()
+            && matches!(kind, MatchKind::Prefix(prefix) if prefix == "/")
     };
     let Some(last) = all.iter().position(everything).filter(|last| last + 1 < all.len()) else {
         return;

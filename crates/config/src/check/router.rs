@@ -64,7 +64,11 @@ fn add(
     if let Some(first) = all.get(name) {
         let place = context.sources.place(first.span);
         // What stands in `routers` wins over what stands in a filter; else the last one, as in MOSN.
-        let wins = if old && !first.old { "the one in `routers` counts" } else { "this one replaces the first" };
+        let wins = if old && !first.old {
+            "the one in `routers` counts"
+        } else {
+            "this one replaces the first"
+        };
         let message = format!("a second router is named `{name}`; {wins}");
         let fault = Fault::warning(span, "duplicate-router", message);
         context.add(fault.help(format!("first given at {place}")));
@@ -81,7 +85,10 @@ fn router(raw: &raw::Router, names: &Names, context: &mut Context<'_>) -> Router
     if hosts.is_empty() && !matches!(raw.virtual_hosts, Field::Faulty) {
         let span = raw.router_config_name.span_or(raw.span);
         let message = "this router has no virtual hosts";
-        context.add(Fault::warning(span, "no-virtual-hosts", message).help("every request is answered with 404"));
+        context.add(
+            Fault::warning(span, "no-virtual-hosts", message)
+                .help("every request is answered with 404"),
+        );
     }
     Router {
         name: "".into(),
@@ -92,7 +99,10 @@ fn router(raw: &raw::Router, names: &Names, context: &mut Context<'_>) -> Router
             &raw.response_headers_to_remove,
             context,
         ),
-        virtual_hosts: hosts.iter().map(|host| virtual_host(host, &mut domains, names, context)).collect(),
+        virtual_hosts: hosts
+            .iter()
+            .map(|host| virtual_host(host, &mut domains, names, context))
+            .collect(),
     }
 }
 
@@ -157,7 +167,8 @@ fn require_tls(raw: &raw::VirtualHost, context: &mut Context<'_>) -> bool {
         "" | "NONE" => false,
         "ALL" => true,
         "EXTERNAL_ONLY" => {
-            let message = "`EXTERNAL_ONLY` counts as `ALL`: requests from this machine need TLS too";
+            let message =
+                "`EXTERNAL_ONLY` counts as `ALL`: requests from this machine need TLS too";
             context.add(Fault::warning(span, "require-tls", message));
             true
         }

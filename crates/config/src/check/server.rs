@@ -136,7 +136,8 @@ fn roller(raw: &raw::Server, context: &mut Context<'_>) -> Roller {
 }
 
 fn roller_part(part: &str, roller: &mut Roller) -> Result<(), String> {
-    let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not `key=value`"))?;
+    let (key, value) =
+        part.split_once('=').ok_or_else(|| format!("`{part}` is not `key=value`"))?;
     if key == "compress" {
         roller.compress = matches!(value, "on" | "true" | "yes");
         return match value {
@@ -159,8 +160,11 @@ fn roller_part(part: &str, roller: &mut Roller) -> Result<(), String> {
 /// The admin server, where there is one.
 pub(super) fn admin(mosn: &Mosn, context: &mut Context<'_>) -> Option<Admin> {
     let raw = mosn.admin.value()?;
-    let Some(socket) = raw.address.value().and_then(|address| address.socket_address.value()) else {
-        if raw.address.is_absent() || raw.address.value().is_some_and(|a| a.socket_address.is_absent()) {
+    let Some(socket) = raw.address.value().and_then(|address| address.socket_address.value())
+    else {
+        if raw.address.is_absent()
+            || raw.address.value().is_some_and(|a| a.socket_address.is_absent())
+        {
             missing(raw.span, "address.socket_address", context);
         }
         return None;
@@ -175,14 +179,20 @@ pub(super) fn admin(mosn: &Mosn, context: &mut Context<'_>) -> Option<Admin> {
     let address = admin_address(socket.address.text(), port.0, span, context)?;
     let token = raw.token.filled().map(|(token, _)| Secret(token.to_owned()));
     if !address.ip().is_loopback() && token.is_none() {
-        let message = "everyone who reaches this address can see the configuration and change log levels";
+        let message =
+            "everyone who reaches this address can see the configuration and change log levels";
         let fault = Fault::warning(span, "open-admin", message);
         context.add(fault.help("use 127.0.0.1, or set `token` beside `address`"));
     }
     Some(Admin { address, token })
 }
 
-fn admin_address(text: &str, port: u16, span: Span, context: &mut Context<'_>) -> Option<SocketAddr> {
+fn admin_address(
+    text: &str,
+    port: u16,
+    span: Span,
+    context: &mut Context<'_>,
+) -> Option<SocketAddr> {
     if text.is_empty() {
         return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
     }
@@ -193,7 +203,9 @@ fn admin_address(text: &str, port: u16, span: Span, context: &mut Context<'_>) -
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !text.chars().all(name) || text.chars().all(|c| c.is_ascii_digit() || c == '.') {
         let message = "this is neither an IP address nor a host name";
-        context.add(Fault::error(span, "bad-address", message).help("the port goes into `port_value`"));
+        context.add(
+            Fault::error(span, "bad-address", message).help("the port goes into `port_value`"),
+        );
         return None;
     }
     address::resolve(text, port, span, context)

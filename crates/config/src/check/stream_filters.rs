@@ -33,18 +33,21 @@ pub(super) fn check(filters: &[StreamFilter], context: &mut Context<'_>) -> Opti
 /// Whether requests that this filter would refuse would be let through without it.
 fn protects(kind: &str) -> bool {
     let kind = kind.to_ascii_lowercase();
-    kind == "ip_access" || ["jwt", "authn", "authz", "rbac", "auth_"].iter().any(|word| kind.contains(word))
+    kind == "ip_access"
+        || ["jwt", "authn", "authz", "rbac", "auth_"].iter().any(|word| kind.contains(word))
 }
 
 fn check_other(kind: &str, span: Span, context: &mut Context<'_>) {
     match kind {
         // It is in old examples of MOSN, which has never had it.
         "healthcheck" => {
-            let message = "MOSN has no stream filter `healthcheck`, and neither has rosn; it is skipped";
+            let message =
+                "MOSN has no stream filter `healthcheck`, and neither has rosn; it is skipped";
             context.add(Fault::warning(span, "unknown-stream-filter", message));
         }
         "payload_limit" | "flowControlFilter" => {
-            let message = format!("not yet active: the stream filter `{kind}`; its limit is not kept");
+            let message =
+                format!("not yet active: the stream filter `{kind}`; its limit is not kept");
             context.add(Fault::warning(span, "not-yet-active", message));
         }
         known if StreamFilterType::CHOICES.contains(&known) => {

@@ -10,7 +10,11 @@ use crate::text::Span;
 
 use super::{Names, missing};
 
-pub(super) fn proxy(filter: &NetworkFilter, names: &Names, context: &mut Context<'_>) -> Option<StreamProxy> {
+pub(super) fn proxy(
+    filter: &NetworkFilter,
+    names: &Names,
+    context: &mut Context<'_>,
+) -> Option<StreamProxy> {
     let Some((config, _)) = filter.config.spanned() else {
         if filter.config.is_absent() {
             missing(filter.span, "config", context);
@@ -29,7 +33,11 @@ pub(super) fn proxy(filter: &NetworkFilter, names: &Names, context: &mut Context
     })
 }
 
-fn routes(raw: &raw::StreamProxy, names: &Names, context: &mut Context<'_>) -> Option<Vec<StreamRoute>> {
+fn routes(
+    raw: &raw::StreamProxy,
+    names: &Names,
+    context: &mut Context<'_>,
+) -> Option<Vec<StreamRoute>> {
     let listed: Vec<_> = raw.routes.items().iter().map(|r| route(r, names, context)).collect();
     if let Some((name, span)) = raw.cluster.filled() {
         return names.cluster(name, span, context).map(|cluster| {
@@ -42,7 +50,10 @@ fn routes(raw: &raw::StreamProxy, names: &Names, context: &mut Context<'_>) -> O
             }]
         });
     }
-    if listed.is_empty() && !matches!(raw.routes, Field::Faulty) && !matches!(raw.cluster, Field::Faulty) {
+    if listed.is_empty()
+        && !matches!(raw.routes, Field::Faulty)
+        && !matches!(raw.cluster, Field::Faulty)
+    {
         let fault = Fault::error(raw.span, "missing-key", "this proxy names no cluster");
         context.add(fault.help("give it `cluster`"));
         return None;

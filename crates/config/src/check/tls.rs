@@ -51,7 +51,10 @@ fn check_version(version: &Field<TlsVersion>, context: &mut Context<'_>) {
     let Some((TlsVersion(name), span)) = version.spanned() else { return };
     match name.as_str() {
         "TLSv1_0" | "TLSv1_1" => {
-            let message = format!("{} is not safe and not spoken", name.replacen("v", " ", 1).replace('_', "."));
+            let message = format!(
+                "{} is not safe and not spoken",
+                name.replacen("v", " ", 1).replace('_', ".")
+            );
             let fault = Fault::error(span, "tls-version", message);
             context.add(fault.help("use `TLSv1_2` or `TLSv1_3`, or leave the key out"));
         }
@@ -90,5 +93,7 @@ fn check_file(file: &Field<String>, context: &mut Context<'_>) {
     }
     let message = "there is no such file";
     let fault = Fault::warning(span, "tls-file-missing", message);
-    context.add(fault.help("a relative path starts at the working directory, or at the configuration's"));
+    context.add(
+        fault.help("a relative path starts at the working directory, or at the configuration's"),
+    );
 }

@@ -154,7 +154,7 @@ impl Fault {
         }
     }
 
-    /// The path, where it cannot be found from the span.
+    /// The path in its file, where it cannot be found from the span.
     pub(crate) fn path(mut self, path: String) -> Self {
         self.path = Some(path);
         self
@@ -184,10 +184,19 @@ impl Fault {
             line: start.0,
             column: start.1,
             end,
-            path: self.path.unwrap_or_else(|| sources.path(self.span)),
+            path: match self.path {
+                Some(path) => mounted(&source.mount, &path),
+                None => sources.path(self.span),
+            },
             excerpt,
         }
     }
+}
+
+/// A path in a file as a path in the whole configuration.
+fn mounted(mount: &str, path: &str) -> String {
+    let dot = if mount.is_empty() || path.is_empty() || path.starts_with('[') { "" } else { "." };
+    format!("{mount}{dot}{path}")
 }
 
 /// Collects findings while a configuration is loaded.

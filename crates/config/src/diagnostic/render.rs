@@ -38,7 +38,13 @@ impl Diagnostic {
 
     fn write(&self, out: &mut String, style: &Style) -> std::fmt::Result {
         let Style { severity, bold, frame, reset } = style;
-        writeln!(out, "{severity}{}[{}]{reset}{bold}: {}{reset}", self.severity, self.code, one_line(&self.message))?;
+        writeln!(
+            out,
+            "{severity}{}[{}]{reset}{bold}: {}{reset}",
+            self.severity,
+            self.code,
+            one_line(&self.message)
+        )?;
         let number = if self.line == 0 { String::new() } else { self.line.to_string() };
         let margin = " ".repeat(number.len().max(1));
         write!(out, "{margin}{frame}-->{reset} {}", one_line(&self.file))?;

@@ -235,10 +235,7 @@ impl super::Decode for Seconds {
         Duration::shape()
     }
 
-    fn decode(
-        node: &crate::text::Node,
-        context: &mut crate::context::Context<'_>,
-    ) -> Option<Self> {
+    fn decode(node: &crate::text::Node, context: &mut crate::context::Context<'_>) -> Option<Self> {
         match &node.value {
             crate::text::Value::Number(_) => {
                 u32::decode(node, context).map(|s| Self(Duration::from_secs(s.into())))

@@ -87,7 +87,9 @@ fn announce(key: &Key, member: &Member, context: &mut Context<'_>) {
     let span = member.key_span;
     context.add(match key.status {
         Status::Active | Status::Own | Status::Guarded(_) => return,
-        Status::Later(what) => Fault::notice(span, "not-yet-active", format!("not yet active: {what}")),
+        Status::Later(what) => {
+            Fault::notice(span, "not-yet-active", format!("not yet active: {what}"))
+        }
         Status::Inert(why) => {
             Fault::notice(span, "no-effect", format!("`{}` has no effect: {why}", key.name))
         }

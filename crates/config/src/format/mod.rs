@@ -167,6 +167,8 @@ impl Field<String> {
 
     /// The text and its place, unless it is empty: for Go, an empty text is one that is not there.
     pub(crate) fn filled(&self) -> Option<(&str, Span)> {
-        self.spanned().map(|(text, span)| (text.as_str(), span)).filter(|(text, _)| !text.is_empty())
+        self.spanned()
+            .map(|(text, span)| (text.as_str(), span))
+            .filter(|(text, _)| !text.is_empty())
     }
 }

@@ -30,7 +30,8 @@ fn of_shape(shape: Shape, definitions: &mut Map<String, Value>) -> Value {
         }
         Shape::Object(table) => of_table(table, definitions),
         Shape::ByType(tables) => {
-            let any: Vec<_> = tables.iter().map(|(_, table)| of_table(table, definitions)).collect();
+            let any: Vec<_> =
+                tables.iter().map(|(_, table)| of_table(table, definitions)).collect();
             json!({ "type": "object", "anyOf": any })
         }
         Shape::Any => json!({}),

@@ -132,9 +132,7 @@ impl Decode for Duration {
     fn shape() -> Shape {
         Shape::Leaf(&Leaf {
             name: "duration",
-            schema: || {
-                json!({ "anyOf": [{ "type": "string", "pattern": duration::PATTERN }, { "const": 0 }] })
-            },
+            schema: || json!({ "anyOf": [{ "type": "string", "pattern": duration::PATTERN }, { "const": 0 }] }),
         })
     }
 
@@ -175,7 +173,8 @@ impl Decode for Nanoseconds {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         match &node.value {
             Value::String(_) => Duration::decode(node, context).map(Self),
-            _ => u64::decode(node, context).map(|nanoseconds| Self(Duration::from_nanos(nanoseconds))),
+            _ => u64::decode(node, context)
+                .map(|nanoseconds| Self(Duration::from_nanos(nanoseconds))),
         }
     }
 }
@@ -192,7 +191,8 @@ impl Decode for Port {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         if let Some(port) = node.as_str().and_then(|text| text.parse().ok()) {
             let message = "a port is a number, without quotes; MOSN refuses this";
-            context.add(Fault::warning(node.span, "quoted-number", message).help("remove the quotes"));
+            context
+                .add(Fault::warning(node.span, "quoted-number", message).help("remove the quotes"));
             return Some(Self(port));
         }
         u16::decode(node, context).map(Self)
@@ -244,7 +244,8 @@ impl Decode for Processor {
         match number.filter(|number| *number <= MAX_WORKERS) {
             Some(number) => Some(Self(NonZeroUsize::new(usize::try_from(number).unwrap_or(0)))),
             None => {
-                let expected = format!("expected the number of workers, up to {MAX_WORKERS}, or \"auto\"");
+                let expected =
+                    format!("expected the number of workers, up to {MAX_WORKERS}, or \"auto\"");
                 context.add(Fault::error(node.span, "out-of-range", expected));
                 None
             }

@@ -58,7 +58,9 @@ fn include(node: &mut Node, path: &str, keys: Keys, context: &mut Context<'_>) -
     if node.member(list_key).is_some_and(|list| list.value.says_something()) {
         let message = format!("`{directory_key}` and `{list_key}` exclude each other");
         let fault = Fault::error(member.key_span, "both-given", message);
-        context.add(fault.help(format!("remove one of them; `{directory_key}` is a directory of files")));
+        context.add(
+            fault.help(format!("remove one of them; `{directory_key}` is a directory of files")),
+        );
         return true;
     }
     let files = match json_files(&context.file(directory)) {

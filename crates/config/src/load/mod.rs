@@ -79,12 +79,13 @@ pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
 
 /// Loads a text. `name` stands for it in diagnostics; paths in it are relative to the working directory.
 pub fn load_text(name: &str, text: &str, format: Format, options: &LoadOptions) -> Loaded {
-    let defaults = options.defaults.clone().unwrap_or_else(|| Defaults {
-        base: PathBuf::from("."),
-        socket_dir: PathBuf::from("."),
-    });
+    let defaults = options
+        .defaults
+        .clone()
+        .unwrap_or_else(|| Defaults { base: PathBuf::from("."), socket_dir: PathBuf::from(".") });
     let mut context = Context::new(options, PathBuf::new());
-    let main = add_text(name.to_owned(), text.as_bytes().to_vec(), format, String::new(), &mut context);
+    let main =
+        add_text(name.to_owned(), text.as_bytes().to_vec(), format, String::new(), &mut context);
     finish(main, &defaults, context)
 }
 

@@ -29,12 +29,7 @@ pub(super) fn parse(source: u32, text: &str) -> Parsed {
         skewed: None,
     };
     let root = parser.root();
-    Parsed {
-        root,
-        faults: parser.faults,
-        secrets: parser.secrets,
-        reliable: parser.reliable,
-    }
+    Parsed { root, faults: parser.faults, secrets: parser.secrets, reliable: parser.reliable }
 }
 
 struct Parser<'t> {
@@ -73,7 +68,11 @@ impl Parser<'_> {
         self.skip_space();
         if self.at == self.bytes.len() {
             let fault = Fault::error(self.span(0, 0), "empty-file", "the file is empty");
-            self.faults.push(fault.help("a configuration is a JSON object: `{ \"servers\": [...] }`").whole_file());
+            self.faults.push(
+                fault
+                    .help("a configuration is a JSON object: `{ \"servers\": [...] }`")
+                    .whole_file(),
+            );
             self.reliable = false;
             return None;
         }
@@ -138,7 +137,11 @@ impl Parser<'_> {
         let mut comma = None;
         while self.bytes.get(self.at) == Some(&b',') {
             if first || comma.is_some() {
-                let message = if first { "there is no value before this comma" } else { "there is no value between these commas" };
+                let message = if first {
+                    "there is no value before this comma"
+                } else {
+                    "there is no value between these commas"
+                };
                 self.fault(self.at, self.at + 1, "extra-comma", message, Some("remove the comma"));
             }
             comma = Some(self.at);
@@ -152,7 +155,13 @@ impl Parser<'_> {
                 if let Some(comma) = comma {
                     let bracket = char::from(byte);
                     let message = format!("JSON has no comma before `{bracket}`");
-                    self.fault(comma, comma + 1, "trailing-comma", &message, Some("remove the comma"));
+                    self.fault(
+                        comma,
+                        comma + 1,
+                        "trailing-comma",
+                        &message,
+                        Some("remove the comma"),
+                    );
                 }
                 if byte != close {
                     return Err(self.mismatched(byte, close));
@@ -163,7 +172,13 @@ impl Parser<'_> {
                 if comma.is_none() && !first {
                     let at = self.text[..self.at].trim_end().len();
                     let message = "a comma is missing here";
-                    self.fault(at.saturating_sub(1), at, "missing-comma", message, Some("write `,` behind this value"));
+                    self.fault(
+                        at.saturating_sub(1),
+                        at,
+                        "missing-comma",
+                        message,
+                        Some("write `,` behind this value"),
+                    );
                 }
                 self.check_budget()?;
                 Ok(true)
@@ -287,7 +302,8 @@ impl Parser<'_> {
         let (found, expected) = (char::from(found), char::from(expected));
         let opened = self.open.last().map_or(0, |open| open.at);
         let message = format!("found `{found}` where `{expected}` is needed");
-        let help = format!("`{}` is opened at {}", char::from(self.bytes[opened]), self.place(opened));
+        let help =
+            format!("`{}` is opened at {}", char::from(self.bytes[opened]), self.place(opened));
         self.fault(self.at, self.at + 1, "mismatched-bracket", &message, Some(&help));
         self.reliable = false;
         GiveUp
@@ -299,14 +315,24 @@ impl Parser<'_> {
         let message = format!("the file ends, but this `{bracket}` is not closed");
         let help = self.skewed.filter(|skewed| *skewed != opened).map(|skewed| {
             let bracket = char::from(self.bytes[skewed]);
-            format!("by the indentation, it is `{bracket}` at {} that is not closed", self.place(skewed))
+            format!(
+                "by the indentation, it is `{bracket}` at {} that is not closed",
+                self.place(skewed)
+            )
         });
         self.fault(opened, opened + 1, "unclosed-bracket", &message, help.as_deref());
         self.reliable = false;
         GiveUp
     }
 
-    fn fault(&mut self, start: usize, end: usize, code: &'static str, message: &str, help: Option<&str>) {
+    fn fault(
+        &mut self,
+        start: usize,
+        end: usize,
+        code: &'static str,
+        message: &str,
+        help: Option<&str>,
+    ) {
         if self.faults.len() >= MAX_SYNTAX_FAULTS {
             return;
         }

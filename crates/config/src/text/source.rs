@@ -181,11 +181,8 @@ impl Source {
         let offset = self.boundary(offset);
         let line = lines.starts.partition_point(|&start| start as usize <= offset);
         let start = lines.starts[line - 1] as usize;
-        let column = if lines.ascii {
-            offset - start
-        } else {
-            self.text[start..offset].chars().count()
-        };
+        let column =
+            if lines.ascii { offset - start } else { self.text[start..offset].chars().count() };
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (number(line), number(column + 1))
     }
@@ -212,7 +209,10 @@ impl Source {
     fn lines(&self) -> &Lines {
         self.lines.get_or_init(|| {
             let breaks = self.text.match_indices('\n').map(|(at, _)| at as u32 + 1);
-            Lines { starts: std::iter::once(0).chain(breaks).collect(), ascii: self.text.is_ascii() }
+            Lines {
+                starts: std::iter::once(0).chain(breaks).collect(),
+                ascii: self.text.is_ascii(),
+            }
         })
     }
 }

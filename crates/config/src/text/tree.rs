@@ -55,7 +55,8 @@ impl Node {
             Value::Null => false,
             Value::Bool(value) => *value,
             Value::Number(value) => value.as_f64() != Some(0.0),
-            Value::String(value) => !value.is_empty(),
+            // YAML may write false so.
+            Value::String(value) => !matches!(value.as_ref(), "" | "no" | "off" | "false"),
             Value::Array(items) => !items.is_empty(),
             Value::Object(members) => !members.is_empty(),
         }

@@ -26,7 +26,9 @@ pub(super) fn parse(source: u32, text: &str) -> Parsed {
     let reliable = builder.root.is_some();
     if builder.faults.is_empty() && !reliable {
         let fault = Fault::error(Span::new(source, 0, 0), "empty-file", "the file is empty");
-        builder.faults.push(fault.help("a configuration is a mapping with the key `servers`").whole_file());
+        builder
+            .faults
+            .push(fault.help("a configuration is a mapping with the key `servers`").whole_file());
     }
     Parsed { root: builder.root, faults: builder.faults, secrets: builder.secrets, reliable }
 }
@@ -46,7 +48,11 @@ fn run(builder: &mut Builder<'_>, text: &str) -> Result<(), Stop> {
 fn syntax_fault(builder: &mut Builder<'_>, error: &ScanError) -> Fault {
     let at = builder.offset(error.marker().index());
     let fault = Fault::error(builder.span(at, at + 1), "yaml-syntax", error.info().to_owned());
-    if builder.text[..at].lines().last().is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
+    if builder.text[..at]
+        .lines()
+        .last()
+        .is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'))
+    {
         return fault.help("indent with spaces, not with tabs");
     }
     fault

@@ -27,10 +27,18 @@ impl Parser<'_> {
             Ok(number) => Value::Number(number),
             Err(_) => {
                 let digits = text.trim_start_matches('-');
-                let (message, help) = if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+                let (message, help) = if digits.len() > 1
+                    && digits.starts_with('0')
+                    && digits.bytes().all(|b| b.is_ascii_digit())
+                {
                     ("a number has no zeros at its start", None)
-                } else if digits.bytes().next().is_some_and(|b| b.is_ascii_digit()) && digits.bytes().any(|b| b.is_ascii_alphabetic()) {
-                    ("this is not a number", Some("write a text, such as a duration with its unit, in double quotes"))
+                } else if digits.bytes().next().is_some_and(|b| b.is_ascii_digit())
+                    && digits.bytes().any(|b| b.is_ascii_alphabetic())
+                {
+                    (
+                        "this is not a number",
+                        Some("write a text, such as a duration with its unit, in double quotes"),
+                    )
                 } else {
                     ("this is not a number, or not one that can be held", None)
                 };
@@ -119,7 +127,13 @@ impl Parser<'_> {
                     text.push_str(piece);
                     text.push('\t');
                     let message = "a string holds no tab";
-                    self.fault(self.at, self.at + 1, "control-character", message, Some("write `\\t`"));
+                    self.fault(
+                        self.at,
+                        self.at + 1,
+                        "control-character",
+                        message,
+                        Some("write `\\t`"),
+                    );
                     self.at += 1;
                 }
                 Some(byte) if !matches!(byte, b'\n' | b'\r') => {
@@ -133,7 +147,8 @@ impl Parser<'_> {
                     let message = "this string is not closed on its line";
                     let help = "write `\"` at its end; a line end within a string is `\\n`";
                     self.fault(start, self.at, "unterminated-string", message, Some(help));
-                    self.secrets.push((self.span(start, self.at).start, self.span(start, self.at).end));
+                    self.secrets
+                        .push((self.span(start, self.at).start, self.span(start, self.at).end));
                     self.reliable = false;
                     return Err(GiveUp);
                 }
@@ -159,7 +174,8 @@ impl Parser<'_> {
             }
             _ => {
                 self.at = start + 1;
-                let end = self.text[self.at..].chars().next().map_or(self.at, |c| self.at + c.len_utf8());
+                let end =
+                    self.text[self.at..].chars().next().map_or(self.at, |c| self.at + c.len_utf8());
                 let help = "a backslash is written `\\\\`";
                 self.fault(start, end, "bad-escape", "JSON has no such escape", Some(help));
                 '\\'

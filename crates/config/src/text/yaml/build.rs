@@ -73,7 +73,11 @@ impl<'t> Builder<'t> {
         }
     }
 
-    pub(super) fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Result<(), Stop> {
+    pub(super) fn event(
+        &mut self,
+        event: Event<'_>,
+        span: saphyr_parser::Span,
+    ) -> Result<(), Stop> {
         let start = self.offset(span.start.index());
         let end = self.offset(span.end.index()).max(start);
         match event {
@@ -133,7 +137,9 @@ impl<'t> Builder<'t> {
         let (node, size, depth) = (node.clone(), *size, *depth);
         self.expanded = self.expanded.saturating_add(size);
         if self.expanded > MAX_EXPANDED {
-            let message = format!("with its aliases written out, the file has more than {MAX_EXPANDED} values");
+            let message = format!(
+                "with its aliases written out, the file has more than {MAX_EXPANDED} values"
+            );
             return Err(self.stop(start, end, "alias-bomb", &message));
         }
         if self.open.len() + depth > MAX_DEPTH {
@@ -148,7 +154,14 @@ impl<'t> Builder<'t> {
     }
 
     /// Puts a finished value where it belongs.
-    fn place(&mut self, node: Node, text: Option<&str>, anchor: usize, size: usize, depth: usize) -> Result<(), Stop> {
+    fn place(
+        &mut self,
+        node: Node,
+        text: Option<&str>,
+        anchor: usize,
+        size: usize,
+        depth: usize,
+    ) -> Result<(), Stop> {
         if anchor != 0 {
             self.anchors.insert(anchor, Anchor { node: node.clone(), size, depth });
         }
