@@ -181,8 +181,8 @@ proptest! {
         cuts: Vec<proptest::sample::Index>,
     ) {
         let whole = request(&bytes, [bytes.len()]);
-        prop_assert_eq!(request(&bytes, sorted_cuts(&cuts, bytes.len())), whole.clone());
-        prop_assert_eq!(request(&bytes, 0..=bytes.len()), whole);
+        prop_assert_eq!(&request(&bytes, sorted_cuts(&cuts, bytes.len())), &whole);
+        prop_assert_eq!(&request(&bytes, 0..=bytes.len()), &whole);
     }
 
     #[test]
@@ -193,8 +193,8 @@ proptest! {
         for method in [Method::Get, Method::Head, Method::Connect] {
             let whole = response(&bytes, method, [bytes.len()]);
             let cuts = sorted_cuts(&cuts, bytes.len());
-            prop_assert_eq!(response(&bytes, method, cuts), whole.clone());
-            prop_assert_eq!(response(&bytes, method, 0..=bytes.len()), whole);
+            prop_assert_eq!(&response(&bytes, method, cuts), &whole);
+            prop_assert_eq!(&response(&bytes, method, 0..=bytes.len()), &whole);
         }
     }
 

@@ -221,7 +221,8 @@ fn what_the_grammar_allows_is_accepted() {
 
 #[test]
 fn targets_are_taken_apart() {
-    let rows: &[(&[u8], &[u8], &[u8], &[u8], bool)] = &[
+    type Row = (&'static [u8], &'static [u8], &'static [u8], &'static [u8], bool);
+    let rows: &[Row] = &[
         (b"GET /a?b?c HTTP/1.1\r\nHost: x:1\r\n\r\n", b"x:1", b"/a", b"/a?b?c", false),
         (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"", b"/", b"/", false),
         (b"GET /? HTTP/1.0\r\n\r\n", b"", b"/", b"/?", false),

@@ -94,7 +94,8 @@ impl BodyDecoder {
     /// as twice their data, 16 bytes for each chunk, and 16 KiB in all.
     ///
     /// # Errors
-    /// The peer broke the framing; every later call says the same.
+    /// The peer broke the framing; every later call says the same. Content that came before in the
+    /// same `bytes` is not reported.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, BodyError> {
         let decoded = match self.state {
             State::End => Decoded { data: 0..0, consumed: 0, end: true },
