@@ -119,7 +119,6 @@ pub enum ValueMatch {
 
 /// What is done with a request.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all routes forward")]
 pub enum Action {
     /// Send it to a cluster.
     Forward(Forward),

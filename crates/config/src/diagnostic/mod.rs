@@ -220,6 +220,11 @@ impl Report {
         self.found.has_errors()
     }
 
+    /// Whether one more of a severity would only be counted, so that its words need no thought.
+    pub(crate) fn is_full(&self, severity: Severity) -> bool {
+        self.found.count(severity) >= MAX_OF_A_KIND
+    }
+
     /// The findings in the order of the files.
     pub(crate) fn finish(self) -> Diagnostics {
         let Diagnostics { kept, counts } = self.found;

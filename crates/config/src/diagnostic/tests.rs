@@ -37,7 +37,7 @@ fn colours_are_escape_sequences_around_the_same_text() {
     let loaded = load_text("f", "{\"a\": 1}", Format::Json, &LoadOptions::default());
     let coloured = loaded.diagnostics.render_text(true);
     assert!(coloured.contains("\x1b[1;31merror"));
-    let mut plain = coloured.clone();
+    let mut plain = coloured;
     while let Some(start) = plain.find('\x1b') {
         let end = plain[start..].find('m').unwrap();
         plain.replace_range(start..=start + end, "");

@@ -1,7 +1,7 @@
 //! From trees to raw values, by the rules of Go's `encoding/json`.
 
 use crate::context::Context;
-use crate::diagnostic::Fault;
+use crate::diagnostic::{Fault, Severity};
 use crate::text::{Member, Node, Value};
 
 use super::{Field, Key, Shape, Status, Table};
@@ -70,13 +70,19 @@ fn unknown(member: &Member, table: &'static Table, context: &mut Context<'_>) {
     if &*member.key == "$schema" {
         return;
     }
+    let severity = if context.options.strict { Severity::Error } else { Severity::Warning };
+    let names = table.keys.iter().map(|key| key.name).filter(|_| !context.report.is_full(severity));
+    let near = crate::suggest::suggest(&member.key, names);
     let message = format!("unknown key `{}`", member.key);
     let fault = if context.options.strict {
         Fault::error(member.key_span, "unknown-key", message)
     } else {
         Fault::warning(member.key_span, "unknown-key", message + " is ignored")
     };
-    context.add(fault.suggest(&member.key, table.keys.iter().map(|key| key.name)));
+    context.add(match near {
+        Some(name) => fault.help(format!("did you mean `{name}`?")),
+        None => fault,
+    });
 }
 
 /// Says so where a key that is given has no effect.

@@ -48,9 +48,9 @@ pub(crate) enum Shape {
     /// A text from a list. Other texts are for the check to judge.
     Choice(&'static [&'static str]),
     /// An array.
-    List(fn() -> Shape),
+    List(fn() -> Self),
     /// An object with keys of the user's own.
-    Map(fn() -> Shape),
+    Map(fn() -> Self),
     /// An object with the keys of a table.
     Object(&'static Table),
     /// An object whose table depends on the key `type` beside it.

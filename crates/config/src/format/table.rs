@@ -52,8 +52,9 @@ macro_rules! format {
                 node: &$crate::text::Node,
                 context: &mut $crate::context::Context<'_>,
             ) -> Option<Self> {
-                #[allow(unused_mut, reason = "an object may have no keys")]
-                let mut this = Self { span: node.span, ..Self::default() };
+                #[allow(clippy::field_reassign_with_default, reason = "an object may have no keys")]
+                let mut this = Self::default();
+                this.span = node.span;
                 for (_key, _value) in $crate::format::decode::members(node, Self::TABLE, context)? {
                     $(
                         if _key == $crate::format::table::written!($field $($written)?) {
