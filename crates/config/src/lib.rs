@@ -28,7 +28,7 @@
 //! ```
 //!
 //! Two configurations are told apart by [`diff`], for a reload that touches only what changed. The format itself is
-//! one table ([`schema`] as JSON Schema, [`reference`] as a page of Markdown).
+//! one table ([`schema`] as JSON Schema, [`reference()`] as a page of Markdown).
 //!
 //! Nothing here is asynchronous, reads the environment, or keeps state between calls.
 
