@@ -61,10 +61,8 @@ pub struct WorkerConnections {
     pub downstream: u64,
     /// Requests that are not answered yet.
     pub requests: u64,
-    /// Open connections to endpoints that carry a request or a tunnel.
+    /// Open connections to endpoints, idle ones included.
     pub upstream: u64,
-    /// Open connections to endpoints that wait in the pool.
-    pub upstream_idle: u64,
 }
 
 /// What the admin API needs from the process.

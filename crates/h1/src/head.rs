@@ -50,7 +50,7 @@ impl Lines {
         let fresh = bytes.get(self.scanned..).unwrap_or_default();
         self.scanned = match find_control(fresh) {
             Some(at) => self.scanned + at,
-            None => bytes.len(),
+            None => self.scanned.max(bytes.len()),
         };
         self.scanned - self.start
     }
@@ -66,7 +66,7 @@ impl Lines {
         if end + 2 > limits.head_bytes.min(u32::MAX as usize) {
             return Err(FieldError::TooLarge);
         }
-        match bytes[end..] {
+        match bytes.get(end..).unwrap_or_default() {
             [b'\r', b'\n', ..] => {
                 let line = self.start..end;
                 self.start = end + 2;

@@ -372,3 +372,17 @@ fn a_head_is_reused_without_allocating() {
     // Once complete, it stays so until it is reset.
     assert_eq!(head.parse(b"", &limits), Ok(Progress::Complete(other.len())));
 }
+
+#[test]
+fn a_caller_that_takes_bytes_back_gets_no_panic() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n";
+    for first in 0..bytes.len() {
+        for second in 0..first {
+            let mut head = RequestHead::default();
+            let limits = Limits::default();
+            assert_eq!(head.parse(&bytes[..first], &limits), Ok(Progress::Partial));
+            assert_eq!(head.parse(&bytes[..second], &limits), Ok(Progress::Partial));
+            assert_eq!(head.parse(bytes, &limits), Ok(Progress::Complete(bytes.len())));
+        }
+    }
+}

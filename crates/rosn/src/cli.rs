@@ -180,6 +180,16 @@ pub(crate) enum Workers {
     Count(NonZeroUsize),
 }
 
+impl Workers {
+    /// The number, where one is asked for.
+    pub(crate) fn count(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::PerCore => None,
+            Self::Count(count) => Some(count),
+        }
+    }
+}
+
 /// Who this process is in a service mesh.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Identity in a service mesh")]

@@ -67,8 +67,16 @@ impl Source {
         }
     }
 
+    /// The files to follow.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::File(path) => vec![path.clone()],
+            Self::Embedded => Vec::new(),
+        }
+    }
+
     /// How it is to be loaded.
-    pub(crate) fn options(&self, strict: bool) -> LoadOptions {
+    fn options(&self, strict: bool) -> LoadOptions {
         LoadOptions { strict, defaults: Some(self.defaults()), ..LoadOptions::default() }
     }
 

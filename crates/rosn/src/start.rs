@@ -1,63 +1,21 @@
 //! `rosn start`.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use rosn_config::Loaded;
 use rosn_config::checked::{Config, Listener, Service};
-use rosn_config::{LoadOptions, Loaded};
+use rosn_server::{Options, RunError};
 
 use crate::Exit;
 use crate::check;
-use crate::cli::{LogLevelFlag, NodeArgs, StartArgs, Workers};
+use crate::cli::{LogLevelFlag, StartArgs, Workers};
 use crate::output;
 use crate::pid_file::PidFile;
 use crate::source::Source;
 use crate::version;
-
-/// What a start needs to know.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the running part takes it over")]
-pub(crate) struct StartOptions {
-    /// Where the configuration is read from again.
-    pub(crate) source: Source,
-    /// How it is read.
-    pub(crate) load_options: LoadOptions,
-    /// The configuration, without errors.
-    pub(crate) config: Config,
-    /// The same as it was written, for the dump.
-    pub(crate) raw: serde_json::Value,
-    /// Reload when the content of its files changes.
-    pub(crate) watch: bool,
-    /// Wins over `processor`.
-    pub(crate) workers: Option<Workers>,
-    /// Wins over `default_log_level`.
-    pub(crate) log_level: Option<LogLevelFlag>,
-    /// Wins over `graceful_timeout`.
-    pub(crate) drain: Option<Duration>,
-    /// Every feature gate and whether it is open.
-    pub(crate) features: Vec<(String, bool)>,
-    /// Who this process is in a service mesh.
-    pub(crate) node: NodeArgs,
-    /// The version that the admin API shows.
-    pub(crate) version: &'static str,
-}
-
-/// How a run may fail.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the running part tells them apart")]
-pub(crate) enum RunError {
-    /// Before traffic was served.
-    Start(anyhow::Error),
-    /// While stopping.
-    Stop(anyhow::Error),
-}
-
-/// Runs until the process is told to stop. `started` is called once traffic is served.
-///
-/// This is the one place where the command line meets the running part.
-fn serve(_options: StartOptions, _started: impl FnOnce(&Config)) -> Result<(), RunError> {
-    Err(RunError::Start(anyhow::anyhow!("the running part is not wired to the command line yet")))
-}
 
 pub(crate) fn run(args: StartArgs) -> Exit {
     let source = match Source::find(&args.config) {
@@ -67,7 +25,6 @@ pub(crate) fn run(args: StartArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let load_options = source.options(args.strict);
     let Some((config, raw)) = load(&source, args.strict) else { return Exit::Start };
     // Held until the end: its removal says that the process is gone.
     let _pid_file = match source.prepare().and_then(|()| PidFile::take(&config.server.pid_file)) {
@@ -81,25 +38,25 @@ pub(crate) fn run(args: StartArgs) -> Exit {
         let flags = args.ignored().join(", ");
         output::complain(&format!("note: accepted for compatibility, without effect: {flags}"));
     }
-    let options = StartOptions {
-        load_options,
+    let embedded = source == Source::Embedded;
+    let strict = args.strict;
+    let options = Options {
         config,
         raw,
         watch: args.watch,
-        workers: args.workers(),
-        log_level: log_level(&args),
+        sources: source.files(),
+        workers: args.workers().and_then(Workers::count),
+        log_level: log_level(&args).map(LogLevelFlag::level),
         drain: args.drain_time_s.map(Duration::from_secs),
         features: args.feature_gates.all(),
-        node: args.node,
         version: version::VERSION,
-        source,
+        load: Arc::new(move || source.load(strict)),
     };
-    let embedded = options.source == Source::Embedded;
-    let ended = serve(options, |config| output::print(&banner(config, embedded)));
+    let ended = rosn_server::run(options, |config| output::print(&banner(config, embedded)));
     let (exit, error) = match ended {
         Ok(()) => return Exit::Ok,
-        Err(RunError::Start(error)) => (Exit::Start, error.context("rosn could not start")),
-        Err(RunError::Stop(error)) => (Exit::Stop, error.context("rosn did not stop cleanly")),
+        Err(error @ RunError::Start(_)) => (Exit::Start, anyhow!(error).context("rosn could not start")),
+        Err(error @ RunError::Stop(_)) => (Exit::Stop, anyhow!(error).context("rosn did not stop cleanly")),
     };
     output::complain(&format!("error: {error:#}"));
     exit

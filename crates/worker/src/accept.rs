@@ -21,7 +21,11 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// A listening socket of one thread.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    Unix(UnixListener, Arc<SocketFile>),
+    Unix {
+        listener: UnixListener,
+        /// Removed with the last clone.
+        _file: Arc<SocketFile>,
+    },
 }
 
 /// What becomes of accepted connections.
@@ -93,7 +97,7 @@ impl Acceptor {
             Self::Tcp(listener) => listener
                 .poll_accept(cx)
                 .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer))),
-            Self::Unix(listener, _) => listener
+            Self::Unix { listener, .. } => listener
                 .poll_accept(cx)
                 .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer))),
         }

@@ -1,8 +1,8 @@
 //! Worker threads: one for each core, each with its own runtime, sockets, pools and timers.
 //!
-//! [`Workers::start`] makes the threads. [`Workers::listen`] gives each of them a listening socket of its
-//! own (SO_REUSEPORT), or gives one to an acceptor that hands each connection to the worker with the
-//! fewest. [`Workers::publish`] gives them a new [`Snapshot`]; [`Workers::drain`] ends them gracefully.
+//! [`Workers::start`] makes the threads. [`Workers::open`] and [`Workers::listen`] give each of them a
+//! listening socket of its own (SO_REUSEPORT), or give one to an acceptor that hands each connection to
+//! the worker with the fewest. [`Workers::publish`] gives them a new [`Snapshot`]; [`Workers::drain`] ends them gracefully.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,10 +33,17 @@ use rosn_config::checked::{self, AcceptMode, Network};
 use rosn_net::BindError;
 use rosn_proxy::{Shared, Snapshot};
 
-use socket::Sockets;
+use socket::Socket;
 use thread::{Command, Thread};
 
 pub use socket::ListenError;
+
+/// The sockets of a listener that nobody accepts on yet.
+pub struct Opened {
+    name: Arc<str>,
+    udp: bool,
+    sockets: Vec<Socket>,
+}
 
 /// The threads that serve connections.
 pub struct Workers {
@@ -74,28 +81,39 @@ impl Workers {
         self.threads.len()
     }
 
-    /// Opens the sockets of a listener, and has the workers accept on them. The listener must be part of
-    /// the snapshot that was published last. A virtual listener has no sockets: nothing is done.
+    /// Opens the sockets of a listener. Nothing is accepted on them before [`Workers::listen`]; dropping
+    /// them closes them. A virtual listener has none.
     ///
     /// # Errors
-    /// The address cannot be listened on; then nothing was changed.
-    pub fn listen(&self, listener: &checked::Listener) -> Result<(), ListenError> {
-        if !listener.bind {
-            return Ok(());
-        }
-        let single = listener.network == Network::Udp && !listener.reuse_port;
-        let acceptor = self.acceptor.as_ref().filter(|_| listener.network != Network::Udp);
-        let takers: Vec<&Thread> = match acceptor {
-            Some(acceptor) => vec![acceptor],
-            None if single => vec![&self.threads[0]],
-            None => self.threads.iter().collect(),
+    /// The address cannot be listened on.
+    pub fn open(&self, listener: &checked::Listener) -> Result<Opened, ListenError> {
+        let count = self.takers(listener).len();
+        let sockets = if listener.bind { socket::open(listener, count)? } else { Vec::new() };
+        Ok(Opened { name: Arc::clone(&listener.name), udp: listener.network == Network::Udp, sockets })
+    }
+
+    /// Has the workers accept on these sockets. The listener must be part of the snapshot that was
+    /// published last.
+    pub fn listen(&self, opened: Opened) {
+        let acceptor = self.acceptor.iter().filter(|_| !opened.udp);
+        let takers: Vec<&Thread> = match acceptor.count() {
+            0 => self.threads.iter().collect(),
+            _ => self.acceptor.iter().collect(),
         };
-        let sockets = Sockets::open(listener, takers.len())?;
-        for (taker, socket) in takers.iter().zip(sockets) {
-            taker.send(Command::Listen { name: Arc::clone(&listener.name), socket });
+        for (taker, socket) in takers.into_iter().zip(opened.sockets) {
+            taker.send(Command::Listen { name: Arc::clone(&opened.name), socket });
         }
-        self.names().insert(Arc::clone(&listener.name));
-        Ok(())
+        self.names().insert(opened.name);
+    }
+
+    /// The threads that accept for a listener.
+    fn takers(&self, listener: &checked::Listener) -> Vec<&Thread> {
+        match (&self.acceptor, listener.network) {
+            // Without `reuseport`, datagrams come in the order of one socket.
+            (_, Network::Udp) if !listener.reuse_port => vec![&self.threads[0]],
+            (Some(acceptor), Network::Tcp | Network::Unix) => vec![acceptor],
+            _ => self.threads.iter().collect(),
+        }
     }
 
     /// Stops listening. Connections that were accepted, or that wait to be, are served to their end.

@@ -26,14 +26,8 @@ pub(crate) enum Socket {
     Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
 }
 
-pub(crate) struct Sockets;
-
-impl Sockets {
-    /// Opens `count` sockets on the listener's address.
-    pub(crate) fn open(
-        listener: &checked::Listener,
-        count: usize,
-    ) -> Result<Vec<Socket>, ListenError> {
+/// Opens `count` sockets on the listener's address.
+pub(crate) fn open(listener: &checked::Listener, count: usize) -> Result<Vec<Socket>, ListenError> {
         let transparent =
             listener.original_dst.is_some_and(|dst| dst.kind == OriginalDstKind::Tproxy);
         let several = count > 1 || listener.network == Network::Tcp;
@@ -61,8 +55,6 @@ impl Sockets {
         };
         opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
     }
-}
-
 fn other(addr: &Addr, source: io::Error) -> BindError {
     BindError::Other { addr: addr.clone(), source }
 }

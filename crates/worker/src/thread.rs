@@ -237,7 +237,7 @@ impl Listening {
         let acceptor = match socket {
             Socket::Tcp(socket) => TcpListener::from_std(socket).map(Acceptor::Tcp),
             Socket::Unix(socket, file) => {
-                UnixListener::from_std(socket).map(|socket| Acceptor::Unix(socket, file))
+                UnixListener::from_std(socket).map(|listener| Acceptor::Unix { listener, _file: file })
             }
             Socket::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         };

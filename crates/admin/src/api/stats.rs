@@ -38,7 +38,6 @@ pub(super) fn connections(call: &Call) -> Reply {
             downstream: sum.downstream + worker.downstream,
             requests: sum.requests + worker.requests,
             upstream: sum.upstream + worker.upstream,
-            upstream_idle: sum.upstream_idle + worker.upstream_idle,
         });
     json_indented(StatusCode::OK, &json!({"total": total, "workers": workers}))
 }

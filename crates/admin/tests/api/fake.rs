@@ -102,7 +102,7 @@ impl Control for Fake {
 
     fn connections(&self) -> Vec<WorkerConnections> {
         let worker =
-            WorkerConnections { downstream: 2, requests: 1, upstream: 1, upstream_idle: 3 };
+            WorkerConnections { downstream: 2, requests: 1, upstream: 4 };
         vec![worker, worker]
     }
 

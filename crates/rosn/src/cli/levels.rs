@@ -12,6 +12,14 @@ pub(crate) enum LogLevelFlag {
 }
 
 impl LogLevelFlag {
+    /// The level; `None` for nothing at all.
+    pub(crate) fn level(self) -> Option<LogLevel> {
+        match self {
+            Self::Off => None,
+            Self::Level(level) => Some(level),
+        }
+    }
+
     /// Reads a level, also in MOSN's own words. `None` for a word that is none of them; MOSN goes
     /// on as if it had not been given.
     pub(crate) fn parse(word: &str) -> Option<Self> {

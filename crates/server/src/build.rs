@@ -1,0 +1,155 @@
+//! A snapshot from a configuration: what did not change is taken over from the one before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rosn_base::stats::Sharded;
+use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
+use rosn_config::checked::{self, Config};
+use rosn_proxy::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
+use rosn_route::{Clusters, CompileError, Table};
+use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
+use thiserror::Error;
+
+/// Why a configuration could not be put into force.
+#[derive(Debug, Error)]
+pub(crate) enum BuildError {
+    #[error("router `{name}`: {cause}")]
+    Router { name: Arc<str>, cause: CompileError },
+    #[error("access log of listener `{listener}`: {cause}")]
+    AccessLog { listener: Arc<str>, cause: OpenError },
+}
+
+/// What snapshots are made with.
+pub(crate) struct Builder {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) writer: Arc<Writer>,
+    /// How many threads count.
+    pub(crate) shards: usize,
+    /// The next cluster's id.
+    pub(crate) next_cluster: AtomicU64,
+}
+
+impl Builder {
+    /// Builds the snapshot of `config`. What is the same as in `before` is shared with it.
+    pub(crate) fn build(
+        &self,
+        config: &Config,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, BuildError> {
+        let clusters = self.clusters(config, before);
+        let places = clusters.iter().enumerate().map(|(place, c)| (Arc::clone(&c.config().name), place));
+        let places: Arc<Clusters<ClusterIndex>> = Arc::new(places.collect());
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            if let Some(service) = self.service(config, listener, &places)? {
+                listeners.push(Arc::new(self.listener(config, listener, service, before)?));
+            }
+        }
+        Ok(Snapshot {
+            version: before.map_or(1, |before| before.version + 1),
+            limits: config.server.limits,
+            listeners,
+            clusters,
+        })
+    }
+
+    fn clusters(&self, config: &Config, before: Option<&Snapshot>) -> Vec<Arc<Cluster>> {
+        let source: Arc<dyn StatsSource> =
+            Arc::new(Registered { registry: Arc::clone(&self.registry), shards: self.shards });
+        let make = |cluster: &Arc<checked::Cluster>| {
+            let of_name = |old: &&Arc<Cluster>| old.config().name == cluster.name;
+            let old = before.and_then(|before| before.clusters.iter().find(of_name));
+            match old {
+                Some(old) if old.config() == cluster => Arc::clone(old),
+                _ => {
+                    let id = self.next_cluster.fetch_add(1, Ordering::Relaxed);
+                    let new = Cluster::new(Arc::clone(cluster), id, Arc::clone(&source));
+                    if let Some(old) = old {
+                        new.inherit(old);
+                    }
+                    new
+                }
+            }
+        };
+        config.clusters.values().map(make).collect()
+    }
+
+    /// What the listener does; `None` where it is not active.
+    fn service(
+        &self,
+        config: &Config,
+        listener: &checked::Listener,
+        places: &Arc<Clusters<ClusterIndex>>,
+    ) -> Result<Option<Service>, BuildError> {
+        let stream = |proxy: &checked::StreamProxy| StreamProxy {
+            proxy: proxy.clone(),
+            clusters: proxy.routes.iter().filter_map(|route| places.get(&route.cluster).copied()).collect(),
+        };
+        Ok(match &listener.service {
+            checked::Service::Inactive(_) => None,
+            checked::Service::Tcp(proxy) => Some(Service::Tcp(stream(proxy))),
+            checked::Service::Udp(proxy) => Some(Service::Udp(stream(proxy))),
+            checked::Service::Http(proxy) => {
+                let router = &config.routers[&proxy.router];
+                let table = Table::compile(router, Arc::clone(places)).map_err(|cause| {
+                    BuildError::Router { name: Arc::clone(&proxy.router), cause }
+                })?;
+                Some(Service::Http { proxy: proxy.clone(), table: Arc::new(table) })
+            }
+        })
+    }
+
+    fn listener(
+        &self,
+        config: &Config,
+        listener: &Arc<checked::Listener>,
+        service: Service,
+        before: Option<&Snapshot>,
+    ) -> Result<Listener, BuildError> {
+        let old = before.and_then(|before| before.listener(&listener.name));
+        let same_logs = old.filter(|old| old.config.access_logs == listener.access_logs);
+        let access_logs = match same_logs {
+            Some(old) => old.access_logs.clone(),
+            None => self.access_logs(config, listener)?,
+        };
+        let labels = [("listener", &*listener.name)];
+        Ok(Listener {
+            config: Arc::clone(listener),
+            stats: self.registry.sharded("downstream", &labels, self.shards),
+            access_logs,
+            open: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.open)),
+            service,
+        })
+    }
+
+    fn access_logs(
+        &self,
+        config: &Config,
+        listener: &checked::Listener,
+    ) -> Result<Vec<Arc<AccessLog>>, BuildError> {
+        let roller = config.server.log.roller;
+        let open = |log| {
+            let opened = AccessLog::open(&self.writer, log, roller, self.shards);
+            let listener = Arc::clone(&listener.name);
+            opened.map_err(|cause| BuildError::AccessLog { listener, cause })
+        };
+        listener.access_logs.iter().map(open).collect()
+    }
+}
+
+/// Counters from the registry: the same ones for the same names.
+struct Registered {
+    registry: Arc<Registry>,
+    shards: usize,
+}
+
+impl StatsSource for Registered {
+    fn cluster(&self, cluster: &str) -> Arc<Sharded<ClusterStats>> {
+        self.registry.sharded("upstream", &[("cluster", cluster)], self.shards)
+    }
+
+    fn host(&self, cluster: &str, host: &str) -> Arc<Sharded<HostStats>> {
+        self.registry.sharded("upstream", &[("cluster", cluster), ("host", host)], self.shards)
+    }
+}
