@@ -66,13 +66,14 @@ impl Lines {
         if end + 2 > limits.head_bytes.min(u32::MAX as usize) {
             return Err(FieldError::TooLarge);
         }
-        match bytes.get(end..).unwrap_or_default() {
-            [b'\r', b'\n', ..] => {
-                let line = self.start..end;
-                self.start = end + 2;
-                self.scanned = end + 2;
-                Ok(Some(line))
-            }
+        let rest = bytes.get(end..).unwrap_or_default();
+        if rest.first_chunk() == Some(b"\r\n") {
+            let line = self.start..end;
+            self.start = end + 2;
+            self.scanned = end + 2;
+            return Ok(Some(line));
+        }
+        match rest {
             [] | [b'\r'] => Ok(None),
             [b'\r', ..] => Err(FieldError::BareCr),
             [b'\n', ..] => Err(FieldError::BareLf),

@@ -40,6 +40,7 @@ pub enum Name {
 
 impl Name {
     /// The known name that these bytes spell, in any case.
+    #[inline]
     pub fn of(bytes: &[u8]) -> Self {
         // The length leaves few candidates, mostly one.
         let candidates: &[Self] = match bytes.len() {
