@@ -24,6 +24,9 @@
 
 pub mod client;
 pub mod config;
+pub mod dns;
+pub mod l4;
+pub mod netns;
 pub mod origin;
 pub mod programs;
 mod rosn;
