@@ -137,14 +137,18 @@ impl<R: Respond> Attempt<'_, R> {
         }
     }
 
-    /// Whether the client has seen a part of the final response.
+    /// Whether the client has seen a part of the final response, or only a part of an interim one.
     pub(crate) fn has_begun(&self) -> bool {
-        matches!(self.down, Down::Body { .. } | Down::Done { .. })
+        match self.down {
+            Down::Head => false,
+            Down::Interim(written) => 0 < written && written < self.buffers.0.len(),
+            Down::Body { .. } | Down::Done { .. } => true,
+        }
     }
 
     /// Whether the response waits for the client to read, and not for the upstream.
     pub(crate) fn waits_for_client(&self) -> bool {
-        matches!(&self.down, Down::Body { buffer, .. } if !buffer.pending().is_empty())
+        matches!(&self.down, Down::Body { writer, .. } if writer.is_waiting())
     }
 
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {

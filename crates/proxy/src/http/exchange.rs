@@ -255,6 +255,7 @@ impl Exchange<'_> {
         });
         let written = self.connection.write_all(&out, REPLY_TIMEOUT).await;
         self.record.bytes_sent += out.len() as u64;
+        out.clear();
         self.slot.down.0 = out;
         self.slot.path = extra;
         match written {

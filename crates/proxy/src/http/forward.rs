@@ -404,6 +404,9 @@ async fn converse(
     let Slot { inbound, head, response, response_bytes, list, down, up: up_buffers, .. } =
         &mut **slot;
     response.reset();
+    // A try that failed may have left an interim response here.
+    down.0.clear();
+    down.1.clear();
     let respond = Responder {
         worker: &worker,
         sending,

@@ -62,6 +62,10 @@ impl Slot {
 
     /// Makes it as new; false where it has grown so that it is better freed.
     pub(crate) fn clear(&mut self, buffer: usize) -> bool {
+        let Self { up, down, response_bytes, path, text, .. } = self;
+        for bytes in [&mut up.0, &mut up.1, &mut down.0, &mut down.1, response_bytes, path, text] {
+            bytes.clear();
+        }
         self.inbound.clear();
         self.head.reset();
         self.response.reset();
