@@ -105,9 +105,9 @@ impl Tunnel {
         }
     }
 
-    /// Bytes passed on so far, both directions together.
-    pub fn moved(&self) -> u64 {
-        self.a_to_b.moved() + self.b_to_a.moved()
+    /// Bytes passed on so far: from a to b, and from b to a.
+    pub fn moved(&self) -> (u64, u64) {
+        (self.a_to_b.moved(), self.b_to_a.moved())
     }
 
     /// Closes both connections because the caller's idle deadline passed.

@@ -75,17 +75,22 @@ async fn tunnel(
 ) {
     let (stream, held) = connection.into_parts();
     let mut tunnel = Tunnel::new(client, stream, b"", b"");
-    let mut last = (0, worker.clock.now());
+    let mut counted = (0, 0);
+    let mut active = worker.clock.refresh();
     let end = poll_fn(|cx| {
-        if let Poll::Ready(end) = tunnel.poll(cx, &mut worker.copy_buffer()) {
+        let end = tunnel.poll(cx, &mut worker.copy_buffer());
+        let moved = tunnel.moved();
+        if moved != counted {
+            // The last reading may be from long before this wake-up.
+            active = worker.clock.refresh();
+            count(worker, listener, &held, (moved.0 - counted.0, moved.1 - counted.1));
+            counted = moved;
+        }
+        if let Poll::Ready(end) = end {
             return Poll::Ready(Some(end));
         }
-        let now = worker.clock.now();
-        if tunnel.moved() != last.0 {
-            last = (tunnel.moved(), now);
-        }
-        let due = last.1.saturating_add(idle);
-        if now >= due {
+        let due = active.saturating_add(idle);
+        if worker.clock.now() >= due {
             return Poll::Ready(None);
         }
         if timer.deadline() != Some(due) {
@@ -96,14 +101,6 @@ async fn tunnel(
     })
     .await;
     let end = end.unwrap_or_else(|| tunnel.stop_idle());
-    for stats in [&worker.shared.stats, &listener.stats] {
-        let stats = stats.shard(worker.index);
-        stats.bytes_read_total.add(end.a_to_b);
-        stats.bytes_write_total.add(end.b_to_a);
-    }
-    let stats = held.stats();
-    stats.connection_bytes_write.add(end.a_to_b);
-    stats.connection_bytes_read_total.add(end.b_to_a);
     match end.reason {
         TunnelReason::Eof => {}
         reason => debug!(
@@ -111,4 +108,14 @@ async fn tunnel(
             up = end.a_to_b, down = end.b_to_a, ?reason, "a tunnel ended"
         ),
     }
+}
+
+/// Counts bytes that were passed on: to the upstream, and back.
+fn count(worker: &Worker, listener: &Listener, held: &upstream::Held, moved: (u64, u64)) {
+    for stats in [&worker.shared.stats, &listener.stats] {
+        let stats = stats.shard(worker.index);
+        stats.bytes_read_total.add(moved.0);
+        stats.bytes_write_total.add(moved.1);
+    }
+    held.count_bytes(moved.0, moved.1);
 }

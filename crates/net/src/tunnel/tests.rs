@@ -278,7 +278,7 @@ async fn the_caller_ends_an_idle_tunnel() {
         Poll::Ready(())
     })
     .await;
-    assert_eq!(tunnel.moved(), 1);
+    assert_eq!(tunnel.moved(), (1, 0));
     let end = tunnel.stop_idle();
     assert!(matches!(end.reason, TunnelReason::Idle), "{end:?}");
     assert_eq!(read_all(&mut server).await.unwrap(), b"x");

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rosn_cluster::{ClusterStats, Endpoint, Permit};
+use rosn_cluster::{Endpoint, Permit};
 use rosn_net::Stream;
 
 use super::{Upstream, count};
@@ -45,8 +45,11 @@ impl Held {
         Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), _permit: permit }
     }
 
-    pub(crate) fn stats(&self) -> &ClusterStats {
-        self.upstream.stats()
+    /// Counts bytes of a tunnel.
+    pub(crate) fn count_bytes(&self, written: u64, read: u64) {
+        let stats = self.upstream.stats();
+        stats.connection_bytes_write.add(written);
+        stats.connection_bytes_read_total.add(read);
     }
 }
 
