@@ -2,7 +2,7 @@
 //! are checked at the other end, and configurations.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -182,15 +182,29 @@ pub fn connect(addr: SocketAddr) -> TcpStream {
     patient(stream.unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}")))
 }
 
-/// Connects from an address of this machine, of which port 0 is any.
-pub fn connect_from(source: SocketAddr, addr: SocketAddr) -> TcpStream {
+/// Connects from an address of this machine, of which port 0 is any; `None` where that was reset at once.
+pub fn connect_from(source: SocketAddr, addr: SocketAddr) -> Option<TcpStream> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("an option of every socket");
     socket.bind(&source.into()).unwrap_or_else(|error| panic!("cannot bind {source}: {error}"));
-    socket
-        .connect_timeout(&addr.into(), PATIENCE)
-        .unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}"));
-    patient(socket.into())
+    match socket.connect_timeout(&addr.into(), PATIENCE) {
+        Ok(()) => Some(patient(socket.into())),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        Err(error) => panic!("cannot connect to {addr}: {error}"),
+    }
+}
+
+/// Connects, and waits for the end; whether that was a reset.
+pub fn is_turned_away(addr: SocketAddr) -> bool {
+    let any = SocketAddr::new(
+        if addr.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        },
+        0,
+    );
+    connect_from(any, addr).is_none_or(|mut stream| ends_with_reset(&mut stream))
 }
 
 /// Bounds how long reads and writes may take.
