@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use rosn_cluster::Pick;
 use rosn_config::checked::IdleTimeout;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
@@ -109,9 +111,10 @@ fn forward(
     };
     session.last.set(worker.clock.now());
     count(worker, listener, datagram.len(), 0);
-    // A datagram that does not fit now is lost, as on any network.
-    if let Err(error) = session.socket.try_send(datagram)
-        && error.kind() != io::ErrorKind::WouldBlock
+    // Past tokio, which takes a new socket for busy until it has polled it: a session's first datagram would
+    // be lost. One that does not fit now is lost, as on any network.
+    if let Err(error) = rustix::net::send(&session.socket, datagram, SendFlags::DONTWAIT)
+        && error != Errno::WOULDBLOCK
     {
         debug!(listener = %listener.config.name, %peer, "sending to the upstream failed: {error}");
     }
@@ -161,10 +164,10 @@ fn open(
     });
     let idle = proxy.proxy.idle_timeout.or(match listener.config.idle_timeout {
         IdleTimeout::After(idle) => Some(idle),
-        // A session has no other end: "never" cannot be meant.
         IdleTimeout::Default | IdleTimeout::Never => None,
     });
-    let idle = nanos(idle.unwrap_or(IDLE_TIMEOUT));
+    // A session has no other end: "never" cannot be meant.
+    let idle = nanos(idle.filter(|idle| !idle.is_zero()).unwrap_or(IDLE_TIMEOUT));
     let answers = Answers {
         worker: Rc::clone(worker),
         listener: Arc::clone(listener),
