@@ -135,7 +135,8 @@ impl Wheel {
         if deadline == NEVER {
             return;
         }
-        if deadline / TICK > inner.tick {
+        // A deadline within this tick is not over before the tick is.
+        if deadline / TICK >= inner.tick {
             inner.queue(entry, deadline);
             return;
         }
@@ -261,6 +262,20 @@ mod tests {
         assert!(timer.poll_expired(Waker::noop()));
         timer.clear();
         assert!(!timer.poll_expired(Waker::noop()));
+    }
+
+    /// A visit in the tick of the deadline itself came up to a tick early, and an owner that looked at
+    /// the clock then slept on for ever.
+    #[test]
+    fn a_deadline_put_off_by_less_than_a_tick_does_not_fire_early() {
+        let wheel = Wheel::new();
+        let timer = wheel.timer();
+        timer.set(99 * MS);
+        timer.set(105 * MS);
+        run(&wheel, 100 * MS);
+        assert!(!timer.poll_expired(Waker::noop()));
+        run(&wheel, 110 * MS);
+        assert!(timer.poll_expired(Waker::noop()));
     }
 
     #[test]
