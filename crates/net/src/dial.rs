@@ -14,7 +14,6 @@ use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
 use crate::Stream;
 use crate::listen::set_transparent;
-use crate::stream::tune_tcp;
 
 /// How to dial. The default is a plain connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,7 +134,7 @@ fn tcp_socket(target: SocketAddr, options: &DialOptions) -> Result<Socket, Failu
     let domain = Domain::for_address(target);
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(domain, kind, Some(Protocol::TCP)).map_err(Failure::at("socket"))?;
-    tune_tcp(&socket).map_err(Failure::at("TCP_NODELAY and keep-alive"))?;
+    socket.set_tcp_nodelay(true).map_err(Failure::at("TCP_NODELAY"))?;
     if options.mark != 0 {
         socket.set_mark(options.mark).map_err(Failure::at("SO_MARK"))?;
     }

@@ -39,21 +39,24 @@
 //! ```
 
 mod accept;
+mod acceptor;
 mod conn;
 mod dial;
 mod holder;
 mod listen;
 mod original_dst;
 mod stream;
+mod sys;
 mod tunnel;
 mod unix;
 
 pub use accept::{AcceptAction, accept_error};
+pub use acceptor::TcpAcceptor;
 pub use conn::{ConnInfo, PeerAddr};
 pub use dial::{DialError, DialOptions, dial, dial_udp};
 pub use holder::Holder;
 pub use listen::{BindError, ListenOptions, bind_tcp, bind_udp, check_free};
 pub use original_dst::original_dst;
-pub use stream::Stream;
+pub use stream::{Stream, Unwatched};
 pub use tunnel::{Side, Tunnel, TunnelEnd, TunnelReason};
 pub use unix::{SocketFile, UnixBound, bind_unix};

@@ -19,12 +19,11 @@ use crate::conn::canonical;
 /// `Unsupported` for a unix socket, else what getsockopt(2) says. A connection that is tracked but
 /// was not redirected gives its local address.
 pub fn original_dst(stream: &Stream) -> io::Result<SocketAddr> {
-    let Stream::Tcp(stream) = stream else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-    let socket = SockRef::from(stream);
+    let fd = stream.plain_fd().ok_or(io::ErrorKind::Unsupported)?;
+    let local = stream.local_addr()?.as_ip().ok_or(io::ErrorKind::Unsupported)?;
+    let socket = SockRef::from(&fd);
     // An IPv4 client of a dual-stack socket is tracked as IPv4.
-    let dst = match canonical(stream.local_addr()?) {
+    let dst = match canonical(local) {
         SocketAddr::V4(_) => socket.original_dst_v4()?,
         SocketAddr::V6(_) => socket.original_dst_v6()?,
     };

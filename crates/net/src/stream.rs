@@ -1,6 +1,6 @@
 //! A connection: TCP or unix.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,14 +26,73 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A connection through a unix socket.
     Unix(UnixStream),
+    /// A TCP connection that was just accepted.
+    Unwatched(Unwatched),
+}
+
+/// A TCP connection that no event loop watches: it is tried first, and becomes [`Stream::Tcp`] when a
+/// call would block.
+///
+/// A request is often there when its connection is accepted. One that is answered and closed without
+/// ever having to wait saves the system calls that begin and end the watching.
+#[derive(Debug)]
+pub struct Unwatched(Option<std::net::TcpStream>);
+
+impl Unwatched {
+    fn socket(&self) -> &std::net::TcpStream {
+        self.0.as_ref().expect("it is taken only by what becomes a Stream::Tcp")
+    }
+
+    /// Gives the socket back.
+    pub fn into_std(mut self) -> std::net::TcpStream {
+        self.0.take().expect("it is taken only by what becomes a Stream::Tcp")
+    }
+}
+
+impl From<std::net::TcpStream> for Stream {
+    /// The socket must be nonblocking.
+    fn from(socket: std::net::TcpStream) -> Self {
+        Self::Unwatched(Unwatched(Some(socket)))
+    }
 }
 
 impl Stream {
+    /// Whether the event loop knows the stream, so that its task can be woken. One that is not watched
+    /// always looks ready.
+    pub fn is_watched(&self) -> bool {
+        !matches!(self, Self::Unwatched(_))
+    }
+
+    /// Has the event loop watch the stream from now on.
+    ///
+    /// # Errors
+    /// The system has no room for another descriptor to watch.
+    pub fn watch(&mut self) -> io::Result<()> {
+        if let Self::Unwatched(socket) = self
+            && let Some(socket) = socket.0.take()
+        {
+            *self = Self::Tcp(TcpStream::from_std(socket)?);
+        }
+        Ok(())
+    }
+
+    /// Notices dead peers while nothing is sent (Go's 15 s). Accepted connections do so already.
+    ///
+    /// # Errors
+    /// What setsockopt(2) says.
+    pub fn set_keep_alive(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_tcp_keepalive(&keep_alive()),
+            Self::Unix(_) | Self::Unwatched(_) => Ok(()),
+        }
+    }
+
     /// The descriptor whose bytes are this stream's bytes, for splice and hand-over; `None` where
     /// what is read is not what is on the wire.
     pub fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Tcp(stream) => Some(stream.as_fd()),
+            Self::Unwatched(stream) => Some(stream.socket().as_fd()),
             Self::Unix(stream) => Some(stream.as_fd()),
         }
     }
@@ -45,6 +104,7 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<PeerAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map(PeerAddr::from),
+            Self::Unwatched(stream) => stream.socket().peer_addr().map(PeerAddr::from),
             Self::Unix(stream) => stream.peer_addr().map(PeerAddr::from),
         }
     }
@@ -56,6 +116,7 @@ impl Stream {
     pub fn local_addr(&self) -> io::Result<PeerAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().map(PeerAddr::from),
+            Self::Unwatched(stream) => stream.socket().local_addr().map(PeerAddr::from),
             Self::Unix(stream) => stream.local_addr().map(PeerAddr::from),
         }
     }
@@ -70,6 +131,7 @@ impl Stream {
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(on),
+            Self::Unwatched(stream) => stream.socket().set_nodelay(on),
             Self::Unix(_) => Ok(()),
         }
     }
@@ -82,6 +144,7 @@ impl Stream {
     pub fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+            Self::Unwatched(stream) => stream.socket().shutdown(std::net::Shutdown::Write),
             Self::Unix(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
         }
     }
@@ -94,10 +157,14 @@ impl Stream {
 
     /// Makes dropping the stream a [`Stream::reset`].
     pub(crate) fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            // It fails only for a descriptor that is no socket; then there is nothing to reset.
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
+        // It fails only for a descriptor that is no socket; then there is nothing to reset.
+        let _ = match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Self::Unwatched(stream) => {
+                SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))
+            }
+            Self::Unix(_) => Ok(()),
+        };
     }
 
     /// Waits until there is something to read, an end of file or an error; with
@@ -109,6 +176,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Unwatched(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -120,6 +188,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Unwatched(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -131,6 +200,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_read(into),
             Self::Unix(stream) => stream.try_read(into),
+            Self::Unwatched(stream) => stream.socket().read(into),
         }
     }
 
@@ -144,6 +214,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_io(interest, call),
             Self::Unix(stream) => stream.try_io(interest, call),
+            Self::Unwatched(_) => call(),
         }
     }
 
@@ -152,6 +223,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.take_error(),
             Self::Unix(stream) => stream.take_error(),
+            Self::Unwatched(stream) => stream.socket().take_error(),
         }
     }
 }
@@ -174,9 +246,17 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        if let Self::Unwatched(stream) = this {
+            match stream.socket().read(buf.initialize_unfilled()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
+                read => return Poll::Ready(read.map(|count| buf.advance(count))),
+            }
+        }
+        match this {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
         }
     }
 }
@@ -187,9 +267,17 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        if let Self::Unwatched(stream) = this {
+            match stream.socket().write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
+                written => return Poll::Ready(written),
+            }
+        }
+        match this {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
         }
     }
 
@@ -198,9 +286,17 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        if let Self::Unwatched(stream) = this {
+            match stream.socket().write_vectored(slices) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
+                written => return Poll::Ready(written),
+            }
+        }
+        match this {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
         }
     }
 
@@ -221,7 +317,11 @@ impl AsyncWrite for Stream {
 /// that it accepts, which inherits both (Linux).
 pub(crate) fn tune_tcp(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE))
+    socket.set_tcp_keepalive(&keep_alive())
+}
+
+fn keep_alive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE)
 }
 
 #[cfg(test)]

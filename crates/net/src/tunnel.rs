@@ -110,6 +110,12 @@ impl Tunnel {
         (self.a_to_b.moved(), self.b_to_a.moved())
     }
 
+    /// Notices from now on when the second stream's peer is dead; see [`Stream::set_keep_alive`].
+    pub fn set_keep_alive(&self) {
+        // Where it fails the connection is gone, and that is noticed anyway.
+        let _ = self.b.stream.set_keep_alive();
+    }
+
     /// Closes both connections because the caller's idle deadline passed.
     pub fn stop_idle(self) -> TunnelEnd {
         self.end(TunnelReason::Idle)

@@ -25,14 +25,17 @@ pub fn spawn(worker: &Rc<Worker>, serving: &Serving, stream: Stream, peer: PeerA
         None => serving.clone(),
     };
     let worker = Rc::clone(worker);
-    tokio::task::spawn_local(async move {
-        let _admission = admission;
-        match serving.listener().service {
-            Service::Http { .. } => http::serve(worker, serving, stream, info).await,
-            Service::Tcp(_) => tcp::serve(worker, serving, stream, info).await,
-            Service::Udp(_) => debug!("a UDP listener has no connections"),
+    // A task for each kind of service, so that none is larger than it has to be.
+    match serving.listener().service {
+        Service::Http { .. } => {
+            let serve = http::serve(worker, serving, stream, info, admission);
+            tokio::task::spawn_local(serve);
         }
-    });
+        Service::Tcp(_) => {
+            tokio::task::spawn_local(tcp::serve(worker, serving, stream, info, admission));
+        }
+        Service::Udp(_) => debug!("a UDP listener has no connections"),
+    }
 }
 
 /// Finds where the client wanted to go, and the listener for it: MOSN's hand-off of `original_dst`.

@@ -10,15 +10,24 @@ use rosn_config::checked::IdleTimeout;
 use rosn_net::{ConnInfo, Stream, Tunnel, TunnelReason};
 use tracing::{debug, warn};
 
-use crate::context::{Serving, Worker};
+use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Listener, Service};
 use crate::upstream::{self, ConnectFailure, NEVER, nanos};
 
 /// How long a tunnel may be without bytes where nothing else is said (MOSN).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// After this time, in nanoseconds, a dead upstream is looked for.
+const YOUNG: u64 = 1_000_000_000;
+
 /// Serves one downstream connection until both sides have ended.
-pub(crate) async fn serve(worker: Rc<Worker>, serving: Serving, client: Stream, info: ConnInfo) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    serving: Serving,
+    client: Stream,
+    info: ConnInfo,
+    _admission: Admission,
+) {
     let listener = serving.listener();
     let Service::Tcp(proxy) = &listener.service else { return };
     let wanted = info.original_dst.or_else(|| info.local.as_ip());
@@ -77,6 +86,8 @@ async fn tunnel(
     let mut tunnel = Tunnel::new(client, stream, b"", b"");
     let mut counted = (0, 0);
     let mut active = worker.clock.refresh();
+    // Short connections need no probes, and are spared the system calls that ask for them.
+    let (young_until, mut young) = (worker.clock.now().saturating_add(YOUNG), true);
     let end = poll_fn(|cx| {
         let end = tunnel.poll(cx, &mut worker.copy_buffer());
         let moved = tunnel.moved();
@@ -90,11 +101,17 @@ async fn tunnel(
             return Poll::Ready(Some(end));
         }
         let due = active.saturating_add(idle);
-        if worker.clock.now() >= due {
+        let now = worker.clock.now();
+        if now >= due {
             return Poll::Ready(None);
         }
-        if timer.deadline() != Some(due) {
-            timer.set(due);
+        if young && now >= young_until {
+            young = false;
+            tunnel.set_keep_alive();
+        }
+        let wake = if young { due.min(young_until) } else { due };
+        if timer.deadline() != Some(wake) {
+            timer.set(wake);
         }
         timer.poll_expired(cx.waker());
         Poll::Pending

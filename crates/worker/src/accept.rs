@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rosn_net::{AcceptAction, PeerAddr, SocketFile, Stream, accept_error};
+use rosn_net::{AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, accept_error};
 use rosn_proxy::{Serving, Worker};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -20,7 +20,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A listening socket of one thread.
 pub(crate) enum Acceptor {
-    Tcp(TcpListener),
+    Tcp(TcpAcceptor),
     Unix {
         listener: UnixListener,
         /// Removed with the last clone.
@@ -94,9 +94,7 @@ impl Acceptor {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, PeerAddr)>> {
         match self {
-            Self::Tcp(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer))),
+            Self::Tcp(listener) => listener.poll_accept(cx),
             Self::Unix { listener, .. } => listener
                 .poll_accept(cx)
                 .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer))),

@@ -89,7 +89,11 @@ impl Workers {
     pub fn open(&self, listener: &checked::Listener) -> Result<Opened, ListenError> {
         let count = self.takers(listener).len();
         let sockets = if listener.bind { socket::open(listener, count)? } else { Vec::new() };
-        Ok(Opened { name: Arc::clone(&listener.name), udp: listener.network == Network::Udp, sockets })
+        Ok(Opened {
+            name: Arc::clone(&listener.name),
+            udp: listener.network == Network::Udp,
+            sockets,
+        })
     }
 
     /// Has the workers accept on these sockets. The listener must be part of the snapshot that was

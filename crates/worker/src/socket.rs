@@ -28,33 +28,29 @@ pub(crate) enum Socket {
 
 /// Opens `count` sockets on the listener's address.
 pub(crate) fn open(listener: &checked::Listener, count: usize) -> Result<Vec<Socket>, ListenError> {
-        let transparent =
-            listener.original_dst.is_some_and(|dst| dst.kind == OriginalDstKind::Tproxy);
-        let several = count > 1 || listener.network == Network::Tcp;
-        let options =
-            ListenOptions { reuse_port: several, transparent, ..ListenOptions::default() };
-        let opened = match (&listener.address, listener.network) {
-            (Addr::Ip(addr), Network::Udp) => {
-                (0..count).map(|_| rosn_net::bind_udp(*addr, &options).map(Socket::Udp)).collect()
-            }
-            (Addr::Ip(addr), _) => {
-                (0..count).map(|_| rosn_net::bind_tcp(*addr, &options).map(Socket::Tcp)).collect()
-            }
-            (Addr::Unix(path), _) => rosn_net::bind_unix(path, None, &options).and_then(|bound| {
-                let file = Arc::new(bound.file);
-                let clone = |_| {
-                    let cloned = bound.listener.try_clone();
-                    let cloned = cloned.map_err(|source| other(&listener.address, source))?;
-                    Ok(Socket::Unix(cloned, Arc::clone(&file)))
-                };
-                (0..count).map(clone).collect()
-            }),
-            (Addr::Name(..), _) => {
-                Err(other(&listener.address, io::ErrorKind::InvalidInput.into()))
-            }
-        };
-        opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
-    }
+    let transparent = listener.original_dst.is_some_and(|dst| dst.kind == OriginalDstKind::Tproxy);
+    let several = count > 1 || listener.network == Network::Tcp;
+    let options = ListenOptions { reuse_port: several, transparent, ..ListenOptions::default() };
+    let opened = match (&listener.address, listener.network) {
+        (Addr::Ip(addr), Network::Udp) => {
+            (0..count).map(|_| rosn_net::bind_udp(*addr, &options).map(Socket::Udp)).collect()
+        }
+        (Addr::Ip(addr), _) => {
+            (0..count).map(|_| rosn_net::bind_tcp(*addr, &options).map(Socket::Tcp)).collect()
+        }
+        (Addr::Unix(path), _) => rosn_net::bind_unix(path, None, &options).and_then(|bound| {
+            let file = Arc::new(bound.file);
+            let clone = |_| {
+                let cloned = bound.listener.try_clone();
+                let cloned = cloned.map_err(|source| other(&listener.address, source))?;
+                Ok(Socket::Unix(cloned, Arc::clone(&file)))
+            };
+            (0..count).map(clone).collect()
+        }),
+        (Addr::Name(..), _) => Err(other(&listener.address, io::ErrorKind::InvalidInput.into())),
+    };
+    opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
+}
 fn other(addr: &Addr, source: io::Error) -> BindError {
     BindError::Other { addr: addr.clone(), source }
 }

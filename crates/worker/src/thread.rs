@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rosn_net::{PeerAddr, Stream};
+use rosn_net::{PeerAddr, Stream, TcpAcceptor};
 use rosn_proxy::{Serving, Shared, Snapshot, Worker};
-use tokio::net::{TcpListener, UdpSocket, UnixListener};
+use tokio::net::{UdpSocket, UnixListener};
 use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -235,10 +235,9 @@ impl Listening {
     /// Accepts on the socket.
     fn accept(&mut self, name: Arc<str>, socket: Socket, taker: impl Taker + 'static) {
         let acceptor = match socket {
-            Socket::Tcp(socket) => TcpListener::from_std(socket).map(Acceptor::Tcp),
-            Socket::Unix(socket, file) => {
-                UnixListener::from_std(socket).map(|listener| Acceptor::Unix { listener, _file: file })
-            }
+            Socket::Tcp(socket) => TcpAcceptor::new(socket).map(Acceptor::Tcp),
+            Socket::Unix(socket, file) => UnixListener::from_std(socket)
+                .map(|listener| Acceptor::Unix { listener, _file: file }),
             Socket::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         };
         match acceptor {
@@ -291,6 +290,7 @@ impl Accepted {
     fn release(stream: Stream) -> io::Result<Self> {
         match stream {
             Stream::Tcp(stream) => stream.into_std().map(Self::Tcp),
+            Stream::Unwatched(stream) => Ok(Self::Tcp(stream.into_std())),
             Stream::Unix(stream) => stream.into_std().map(Self::Unix),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
@@ -299,7 +299,7 @@ impl Accepted {
     /// Puts it into this thread's runtime.
     fn adopt(self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(stream) => tokio::net::TcpStream::from_std(stream).map(Stream::Tcp),
+            Self::Tcp(stream) => Ok(Stream::from(stream)),
             Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
         }
     }

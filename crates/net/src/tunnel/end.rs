@@ -20,7 +20,9 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(mut stream: Stream) -> Self {
+        // Where that fails, the stream is an error to read from, and the tunnel ends.
+        let _ = stream.watch();
         Self { stream, room_hidden: false }
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Attempt<'a, R> {
     pub(crate) request_failed: Option<std::io::Error>,
     pub(crate) request_done: bool,
     pub(crate) client_eof: bool,
+    /// When the client begins to be watched, where it is not.
+    pub(crate) slow_at: u64,
     /// When bytes last moved, in nanoseconds of the worker's clock.
     pub(crate) progress: u64,
     pub(crate) read_from_upstream: u64,
@@ -117,10 +119,20 @@ impl<R: Respond> Attempt<'_, R> {
             Poll::Pending => {}
             ready => return ready,
         }
-        if self.request_done {
+        if self.request_done && (self.client.is_watched() || self.is_slow()) {
             ready!(self.poll_client(cx))?;
         }
         Poll::Pending
+    }
+
+    /// Whether the response takes so long that it is worth to watch what the client does meanwhile.
+    fn is_slow(&self) -> bool {
+        self.worker.clock.now() >= self.slow_at
+    }
+
+    /// When to look again although nothing has happened.
+    pub(crate) fn look_at(&self) -> u64 {
+        if self.client.is_watched() || self.is_slow() { u64::MAX } else { self.slow_at }
     }
 
     /// How many bytes moved in this try.

@@ -131,7 +131,10 @@ impl Exchange<'_> {
             return Next::End(End::Close);
         };
         if let Some((status, why)) = self.refusal() {
-            return self.reply(status, why.as_bytes()).await;
+            // What follows may be meant for the other protocol: it must not be read as requests.
+            self.keep = false;
+            self.reply(status, why.as_bytes()).await;
+            return Next::End(End::Linger);
         }
         if let (Framing::Length(length), Some(limit)) =
             (self.slot.head.framing(), proxy.max_body_bytes)

@@ -86,7 +86,8 @@ impl Failure {
         match self {
             Self::Overflow => 503,
             Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Inactive(_)) => 503,
-            Self::Timeout | Self::TryTimeout | Self::Connect(ConnectFailure::Timeout) => 504,
+            Self::Timeout | Self::TryTimeout => 504,
+            Self::Connect(ConnectFailure::Timeout | ConnectFailure::Waited) => 504,
             Self::Status(status) => *status,
             Self::ClientGone | Self::ClientStalled => 499,
             Self::ClientBody(_) => 400,
@@ -98,7 +99,10 @@ impl Failure {
     /// The flags for the access log.
     pub(crate) fn flags(&self) -> Flags {
         match self {
-            Self::Overflow | Self::Connect(ConnectFailure::Overflow(_)) => Flags::OVERFLOW,
+            Self::Overflow
+            | Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Waited) => {
+                Flags::OVERFLOW
+            }
             Self::Connect(ConnectFailure::NoEndpoint) => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect(_) => Flags::CONNECTION_FAILURE,
             Self::Stale | Self::Reset(_) => Flags::UPSTREAM_RESET,
@@ -123,7 +127,8 @@ impl Failure {
     /// What the client is told. Names no address: clients are not told where upstreams are.
     pub(crate) fn public(&self) -> &'static str {
         match self {
-            Self::Overflow | Self::Connect(ConnectFailure::Overflow(_)) => {
+            Self::Overflow
+            | Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Waited) => {
                 "the upstream is overloaded: a circuit breaker is open"
             }
             Self::Connect(ConnectFailure::NoEndpoint) => "no healthy upstream",

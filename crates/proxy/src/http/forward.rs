@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use rosn_base::Timer;
 use rosn_cluster::{Endpoint, Outcome, Pick};
-use rosn_config::checked::HostRewrite;
-use rosn_config::checked::HttpProxy;
+use rosn_config::checked::{HostRewrite, HttpProxy, Protocol};
 use rosn_h1::{BodyDecoder, Framing, Method, Name, RequestHead, ResponseHead, Version};
 use rosn_net::ConnInfo;
 use rosn_route::{Forward, HashPolicy, Route, Table};
@@ -27,10 +26,12 @@ use super::writer::MessageWriter;
 use super::{Connection, End, Next, Slot, reply};
 use crate::context::{Serving, Worker};
 use crate::snapshot::Listener;
-use crate::upstream::{self, ConnectFailure, NEVER, Upstream, count, nanos};
+use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, count, nanos};
 
 /// Hosts that are tried when no connection can be made, without a retry policy.
 const CONNECT_TRIES: u32 = 3;
+/// A response that takes longer than this, in nanoseconds, is worth watching the client meanwhile.
+const SLOW: u64 = 50_000_000;
 /// The first back-off of a retry; it doubles each time.
 const BACK_OFF: u64 = 25_000_000;
 
@@ -69,6 +70,12 @@ pub(crate) async fn run(
     let upstream = Rc::clone(serving.upstream(index));
     let cluster = Arc::clone(&upstream.cluster);
     exchange.record.upstream = Some(Rc::clone(&upstream));
+    if let Some(protocol) = forward.upstream_protocol.or(proxy.upstream_protocol)
+        && protocol != Protocol::Http1
+    {
+        let why = format!("not yet active: upstream protocol {protocol:?}");
+        return fail(exchange, Failure::Connect(ConnectFailure::Inactive(why))).await;
+    }
     let Some(_permit) = cluster.breakers().try_request() else {
         upstream.stats().request_pending_overflow.add(1);
         return fail(exchange, Failure::Overflow).await;
@@ -365,13 +372,9 @@ async fn connect(
 ) -> Result<upstream::Connection, Failure> {
     let worker = Rc::clone(&exchange.connection.worker);
     // A request that cannot be sent twice is worth a look at the connection first.
-    if !tried.fresh
-        && let Some(connection) = sending.upstream.take(endpoint, !sending.idempotent)
-    {
-        return Ok(connection);
-    }
+    let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe: !sending.idempotent } };
     let timer = &exchange.connection.timer;
-    let result = sending.upstream.connect(&worker, endpoint, timer, deadline).await;
+    let result = sending.upstream.obtain(&worker, endpoint, reuse, timer, deadline).await;
     if result.is_err() {
         tried.endpoints.push(endpoint.id());
     }
@@ -439,6 +442,7 @@ async fn converse(
         request_failed: None,
         request_done: false,
         client_eof: false,
+        slow_at: deadlines.begin + SLOW,
         progress: deadlines.begin,
         read_from_upstream: 0,
         read_from_client: 0,
@@ -531,8 +535,9 @@ impl Deadlines {
                 _ => Failure::TryTimeout,
             });
         }
-        if timer.deadline() != Some(due) {
-            timer.set(due);
+        let wake = due.min(attempt.look_at());
+        if timer.deadline() != Some(wake) {
+            timer.set(wake);
         }
         timer.poll_expired(waker);
         None

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rosn_base::{Buf, Timer};
@@ -23,7 +23,7 @@ use rosn_h1::{Limits, Progress, RequestError, RequestHead, ResponseHead};
 use rosn_net::{ConnInfo, Stream};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::context::{Serving, Worker};
+use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::Service;
 use crate::upstream::{NEVER, nanos};
 use body::poll_read;
@@ -74,7 +74,13 @@ impl Slot {
 }
 
 /// Serves one downstream connection until it ends.
-pub(crate) async fn serve(worker: Rc<Worker>, serving: Serving, stream: Stream, info: ConnInfo) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    serving: Serving,
+    stream: Stream,
+    info: ConnInfo,
+    _admission: Admission,
+) {
     let timer = worker.wheel.timer();
     let mut connection = Connection { worker, serving, stream, info, timer, slot: None };
     let end = connection.run().await;
@@ -212,12 +218,19 @@ impl Connection {
             self.slot = Some(self.worker.take_slot());
         }
         let slot = self.slot.as_mut().expect("it was made above");
-        match ready!(poll_read(cx, &mut self.stream, &mut slot.inbound)) {
-            Ok(0) | Err(_) => Poll::Ready(Inbound::End),
-            Ok(count) => {
+        match poll_read(cx, &mut self.stream, &mut slot.inbound) {
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Inbound::End),
+            Poll::Ready(Ok(count)) => {
                 self.worker.clock.refresh();
                 self.count_read(count as u64);
                 Poll::Ready(Inbound::Bytes)
+            }
+            Poll::Pending => {
+                if slot.inbound.is_empty() {
+                    let slot = self.slot.take().expect("it was looked at");
+                    self.worker.give_slot(slot);
+                }
+                Poll::Pending
             }
         }
     }

@@ -58,9 +58,7 @@ impl MessageWriter {
 
     /// Whether something that is there still waits for the peer.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.frame.is_some()
-            || self.head_at < self.head.len()
-            || self.tail_at < self.tail.len()
+        self.frame.is_some() || self.head_at < self.head.len() || self.tail_at < self.tail.len()
     }
 
     /// Writes as much of what is there as the peer takes; ready when all of it is written.

@@ -34,7 +34,8 @@ impl Connection {
 pub(crate) struct Held {
     upstream: Rc<Upstream>,
     endpoint: Arc<Endpoint>,
-    _permit: Permit,
+    /// `None` once it is dropped.
+    permit: Option<Permit>,
 }
 
 impl Held {
@@ -42,7 +43,7 @@ impl Held {
         count!(upstream, endpoint, connection_total, 1);
         count!(upstream, endpoint, connection_active, 1);
         endpoint.connection_opened();
-        Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), _permit: permit }
+        Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), permit: Some(permit) }
     }
 
     /// Counts bytes of a tunnel.
@@ -58,5 +59,7 @@ impl Drop for Held {
         self.endpoint.connection_closed();
         count!(self.upstream, self.endpoint, connection_close, 1);
         count!(self.upstream, self.endpoint, connection_active, -1);
+        self.permit = None;
+        self.upstream.waiting.wake_first();
     }
 }

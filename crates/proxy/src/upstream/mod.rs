@@ -2,6 +2,7 @@
 
 mod connection;
 mod pool;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rosn_base::Timer;
 use rosn_base::stats::Sharded;
-use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Pick};
+use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Permit, Pick};
 use rosn_config::checked::Discovery;
 use rosn_net::{DialError, DialOptions};
 use thiserror::Error;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use crate::context::Worker;
 pub(crate) use connection::{Connection, Held};
 use pool::Pool;
+use waiting::Queue;
 
 /// Adds to a counter of the endpoint and to that of its cluster.
 macro_rules! count {
@@ -36,6 +38,11 @@ pub(crate) use count;
 
 /// How long a connection may be idle where the cluster has no `idle_timeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often the first of those that wait for a connection looks whether another worker has closed one.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long a connection may be idle while the cluster has no room for another one.
+const IDLE_WHILE_FULL: Duration = Duration::from_secs(1);
 
 /// A time so far away that it never comes.
 pub(crate) const NEVER: u64 = u64::MAX / 4;
@@ -51,10 +58,26 @@ pub(crate) struct Upstream {
     balancer: RefCell<Balancer>,
     /// By the endpoint's id.
     pools: RefCell<HashMap<u64, Pool>>,
+    waiting: Queue,
     /// No longer part of the configuration: connections that come back are closed.
     retired: Cell<bool>,
     options: DialOptions,
     connect_timeout: u64,
+}
+
+/// Whether a request may go on a connection that has been idle.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reuse {
+    /// Only on a new one.
+    No,
+    /// Yes; `probe` as for [`Pool::take`].
+    Idle { probe: bool },
+}
+
+/// Room for a request.
+enum Room {
+    Idle(Connection),
+    New(Permit),
 }
 
 /// Why there is no connection to an upstream.
@@ -69,6 +92,9 @@ pub(crate) enum ConnectFailure {
     /// A limit of the cluster is reached.
     #[error("the cluster's {0} is reached")]
     Overflow(&'static str),
+    /// A limit of the cluster is reached, and was for as long as the request could wait.
+    #[error("no connection became free in time: the cluster's max_connections is reached")]
+    Waited,
     /// The system, or the peer, refused.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -92,6 +118,7 @@ impl Upstream {
             worker,
             balancer: RefCell::new(Balancer::new(config, seed)),
             pools: RefCell::default(),
+            waiting: Queue::default(),
             retired: Cell::new(false),
             options,
             connect_timeout: nanos(config.connect_timeout),
@@ -122,27 +149,34 @@ impl Upstream {
         named.or(wanted).map(|addr| self.cluster.original_dst(addr))
     }
 
-    /// An idle connection to the endpoint; see [`Pool::take`].
-    pub(crate) fn take(&self, endpoint: &Endpoint, probe: bool) -> Option<Connection> {
-        self.pools.borrow_mut().get_mut(&endpoint.id())?.take(probe)
-    }
-
     /// Gives back a connection whose exchange ended cleanly.
     pub(crate) fn put(&self, mut connection: Connection, worker: &Worker) {
         let limit = self.cluster.config().max_requests_per_connection;
         if self.retired.get() || limit.is_some_and(|limit| connection.requests >= limit.get()) {
             return;
         }
+        if connection.requests == 1 {
+            // Where it fails the connection is gone, and that is noticed when it is taken.
+            let _ = connection.stream.set_keep_alive();
+        }
         connection.idle_since = worker.clock.now();
         let keep = worker.idle_limit();
         let mut pools = self.pools.borrow_mut();
         pools.entry(connection.endpoint.id()).or_default().put(connection, keep);
+        drop(pools);
+        self.waiting.wake_first();
     }
 
     /// Closes connections that have been idle for too long or that their peers have closed.
     pub(crate) fn sweep(&self, now: u64) {
         let timeout = nanos(self.cluster.config().idle_timeout.unwrap_or(IDLE_TIMEOUT));
-        let oldest = (timeout > 0).then(|| now.saturating_sub(timeout));
+        let mut timeout = (timeout > 0).then_some(timeout);
+        if self.cluster.breakers().is_full() {
+            // Other workers may have requests for which there is no room.
+            let short = nanos(IDLE_WHILE_FULL);
+            timeout = Some(timeout.map_or(short, |timeout| timeout.min(short)));
+        }
+        let oldest = timeout.map(|timeout| now.saturating_sub(timeout));
         self.pools.borrow_mut().retain(|_, pool| {
             pool.sweep(oldest);
             !pool.is_empty()
@@ -160,6 +194,29 @@ impl Upstream {
         self.shard(self.cluster.stats())
     }
 
+    /// A connection for a request: an idle one, or a new one made before `deadline` and within the cluster's
+    /// `connect_timeout`. Where `max_connections` is reached, `max_pending_requests` may wait for one.
+    ///
+    /// `reuse` says whether it may be an idle one, and whether that is to be probed (see [`Pool::take`]).
+    pub(crate) async fn obtain(
+        self: &Rc<Self>,
+        worker: &Worker,
+        endpoint: &Arc<Endpoint>,
+        reuse: Reuse,
+        timer: &Timer,
+        deadline: u64,
+    ) -> Result<Connection, ConnectFailure> {
+        let room = if self.waiting.is_empty() { self.room(endpoint, reuse) } else { None };
+        let room = match room {
+            Some(room) => room,
+            None => self.wait(worker, endpoint, reuse, timer, deadline).await?,
+        };
+        match room {
+            Room::Idle(connection) => Ok(connection),
+            Room::New(permit) => self.dial(worker, endpoint, permit, timer, deadline).await,
+        }
+    }
+
     /// Makes a new connection, before `deadline` and within the cluster's `connect_timeout`.
     pub(crate) async fn connect(
         self: &Rc<Self>,
@@ -168,12 +225,76 @@ impl Upstream {
         timer: &Timer,
         deadline: u64,
     ) -> Result<Connection, ConnectFailure> {
+        let permit = self.permit().ok_or(ConnectFailure::Overflow("max_connections"))?;
+        self.dial(worker, endpoint, permit, timer, deadline).await
+    }
+
+    fn room(&self, endpoint: &Endpoint, reuse: Reuse) -> Option<Room> {
+        let idle = match reuse {
+            Reuse::No => None,
+            Reuse::Idle { probe } => self.take(endpoint, probe),
+        };
+        idle.map(Room::Idle).or_else(|| self.permit().map(Room::New))
+    }
+
+    fn take(&self, endpoint: &Endpoint, probe: bool) -> Option<Connection> {
+        self.pools.borrow_mut().get_mut(&endpoint.id())?.take(probe)
+    }
+
+    /// The right to a new connection, for which an idle one may have to be closed.
+    fn permit(&self) -> Option<Permit> {
+        let breakers = self.cluster.breakers();
+        breakers.try_connection().or_else(|| {
+            let idle = self.pools.borrow_mut().values_mut().find_map(Pool::take_oldest);
+            drop(idle?);
+            breakers.try_connection()
+        })
+    }
+
+    /// Waits until a connection is given back or closed.
+    async fn wait(
+        &self,
+        worker: &Worker,
+        endpoint: &Arc<Endpoint>,
+        reuse: Reuse,
+        timer: &Timer,
+        deadline: u64,
+    ) -> Result<Room, ConnectFailure> {
+        let Some(_permit) = self.cluster.breakers().try_pending() else {
+            count!(self, endpoint, request_pending_overflow, 1);
+            return Err(ConnectFailure::Overflow("max_connections"));
+        };
+        let place = self.waiting.enter();
+        loop {
+            let is_first = place.is_first();
+            if is_first && let Some(room) = self.room(endpoint, reuse) {
+                return Ok(room);
+            }
+            let now = worker.clock.refresh();
+            if now >= deadline {
+                return Err(ConnectFailure::Waited);
+            }
+            let look = if is_first { now.saturating_add(nanos(LOOK_AGAIN)) } else { NEVER };
+            timer.set(look.min(deadline));
+            poll_fn(|cx| match place.poll_woken(cx) {
+                Poll::Pending if !timer.poll_expired(cx.waker()) => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+        }
+    }
+
+    async fn dial(
+        self: &Rc<Self>,
+        worker: &Worker,
+        endpoint: &Arc<Endpoint>,
+        permit: Permit,
+        timer: &Timer,
+        deadline: u64,
+    ) -> Result<Connection, ConnectFailure> {
         if let Some(why) = &self.cluster.config().inactive {
             return Err(ConnectFailure::Inactive(why.clone()));
         }
-        let Some(permit) = self.cluster.breakers().try_connection() else {
-            return Err(ConnectFailure::Overflow("max_connections"));
-        };
         let due = worker.clock.now().saturating_add(self.connect_timeout);
         timer.set(due.min(deadline));
         let mut dial = pin!(rosn_net::dial(endpoint.addr(), &self.options));

@@ -24,6 +24,11 @@ impl Pool {
         None
     }
 
+    /// The connection that has been idle for the longest time.
+    pub(super) fn take_oldest(&mut self) -> Option<Connection> {
+        self.idle.pop_front()
+    }
+
     pub(super) fn put(&mut self, connection: Connection, limit: usize) {
         self.idle.push_back(connection);
         if self.idle.len() > limit {
