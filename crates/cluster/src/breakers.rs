@@ -9,7 +9,8 @@ use rosn_config::checked;
 const RETRY_PART: u64 = 5;
 const LEAST_RETRIES: u32 = 3;
 
-/// The limits of a cluster (`circuit_breakers[0]`), shared by all workers. 0 = no limit.
+/// The limits of a cluster (`circuit_breakers[0]`), shared by all workers. 0 = no limit, apart from
+/// `max_pending_requests`, where it is none.
 #[derive(Debug)]
 pub struct Breakers {
     connections: Gate,
@@ -40,8 +41,18 @@ impl Breakers {
         self.connections.try_enter(self.connections.limit)
     }
 
-    /// Asks to wait for a connection; `None` if too many wait already.
+    /// Whether no further connection is allowed.
+    pub fn is_full(&self) -> bool {
+        let limit = self.connections.limit;
+        limit > 0 && self.connections.count() >= limit
+    }
+
+    /// Asks to wait for a connection; `None` if too many wait already, and always where the limit is 0:
+    /// MOSN, which ignores the limit, lets no request wait.
     pub fn try_pending(&self) -> Option<Permit> {
+        if self.pending.limit == 0 {
+            return None;
+        }
         self.pending.try_enter(self.pending.limit)
     }
 
@@ -163,6 +174,8 @@ mod tests {
         drop(held);
         assert_eq!(breakers.connections(), 0);
         assert!(breakers.try_request().is_some());
+        assert!(!breakers.is_full());
+        assert!(breakers.try_pending().is_none(), "nobody waits unless it is allowed");
     }
 
     #[test]

@@ -159,12 +159,12 @@ pub struct Host {
     pub metadata: Vec<(String, String)>,
 }
 
-/// Limits of a cluster, shared by all workers; 0 = no limit.
+/// Limits of a cluster, shared by all workers; 0 = no limit where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Breakers {
     /// `max_connections` to all hosts.
     pub max_connections: u32,
-    /// `max_pending_requests`: that wait for a connection.
+    /// `max_pending_requests`: that wait for a connection. 0 = none.
     pub max_pending: u32,
     /// `max_requests` at a time.
     pub max_requests: u32,

@@ -83,7 +83,8 @@ format! {
     Thresholds {
         /// Connections to all hosts.
         max_connections: u32, Active, "0";
-        /// Requests that wait for a connection.
+        /// Requests that may wait for a connection while `max_connections` are open. 0 = none: the others are
+        /// answered with 503 at once.
         max_pending_requests: u32, Active, "0";
         /// Requests at a time.
         max_requests: u32, Active, "0";

@@ -63,7 +63,9 @@ fn include(node: &mut Node, path: &str, keys: Keys, context: &mut Context<'_>) -
         );
         return true;
     }
-    let files = match json_files(&context.file(directory)) {
+    let place = context.file(directory);
+    context.read.push(place.clone());
+    let files = match json_files(&place) {
         Ok(files) => files,
         Err(error) => {
             let message = format!("the directory cannot be read: {error}");

@@ -48,6 +48,10 @@ pub struct Loaded {
     pub raw: serde_json::Value,
     /// Everything that was found.
     pub diagnostics: Diagnostics,
+    /// The file and the directories that it includes, as far as they are known, also those that could not
+    /// be read: where one of them changes, loading may come to something else. A directory stands for
+    /// the files in it. Empty for a text that includes nothing.
+    pub sources: Vec<PathBuf>,
 }
 
 impl Default for LoadOptions {
@@ -59,7 +63,7 @@ impl Default for LoadOptions {
 impl Defaults {
     /// MOSN's: the parent of the configuration's directory is the base, and sockets are beside the
     /// configuration.
-    fn beside(path: &Path) -> Self {
+    pub fn beside(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let directory = path.parent().unwrap_or(Path::new("/"));
         let base = directory.parent().unwrap_or(directory);
@@ -73,6 +77,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
     let defaults = options.defaults.clone().unwrap_or_else(|| Defaults::beside(path));
     let directory = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut context = Context::new(options, directory);
+    context.read.push(path.to_owned());
     let main = add_file(path, name, String::new(), &mut context);
     finish(main, &defaults, context)
 }
@@ -91,7 +96,13 @@ pub fn load_text(name: &str, text: &str, format: Format, options: &LoadOptions) 
 
 impl<'o> Context<'o> {
     fn new(options: &'o LoadOptions, directory: PathBuf) -> Self {
-        Self { sources: Sources::default(), report: Report::default(), options, directory }
+        Self {
+            sources: Sources::default(),
+            report: Report::default(),
+            options,
+            read: Vec::new(),
+            directory,
+        }
     }
 }
 
@@ -164,7 +175,8 @@ fn finish(main: Added, defaults: &Defaults, mut context: Context<'_>) -> Loaded 
     if context.report.has_errors() {
         config = None;
     }
-    Loaded { config, raw, diagnostics: context.report.finish() }
+    let sources = std::mem::take(&mut context.read);
+    Loaded { config, raw, diagnostics: context.report.finish(), sources }
 }
 
 fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr> {

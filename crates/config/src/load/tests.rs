@@ -103,6 +103,8 @@ fn included_directories_take_their_places() {
     assert_eq!(names, ["a", "b"]);
     assert_eq!(config.clusters["one"].hosts.len(), 1);
     assert_eq!(loaded.raw["servers"][0]["routers"][0]["virtual_hosts"][1]["name"], "b");
+    let sources = ["main.json", "hosts", "clusters"].map(|name| directory.path().join(name));
+    assert_eq!(loaded.sources, sources);
 
     // A fault in an included file is placed there, with the path that it has in the whole.
     at(
@@ -117,8 +119,9 @@ fn included_directories_take_their_places() {
 
     // A broken one does not make the names of the others unknown.
     at("clusters/one.json", "{ \"name\": \"one\"");
-    let found = load(&path, &LoadOptions::default()).diagnostics;
-    let found: Vec<_> = found.iter().map(|d| (d.code, d.path.as_str())).collect();
+    let loaded = load(&path, &LoadOptions::default());
+    assert_eq!(loaded.sources, sources, "also where the load fails");
+    let found: Vec<_> = loaded.diagnostics.iter().map(|d| (d.code, d.path.as_str())).collect();
     assert_eq!(found, [("unclosed-bracket", "cluster_manager.clusters[0].name")]);
 }
 
