@@ -28,6 +28,7 @@ pub mod dns;
 pub mod l4;
 pub mod netns;
 pub mod origin;
+pub mod probe;
 pub mod programs;
 mod rosn;
 
