@@ -93,7 +93,7 @@ fn warn_no_hosts(raw: &raw::Cluster, name: &str, discovery: &Discovery, context:
     }
     let message = format!("the cluster `{name}` has no hosts");
     let fault = Fault::warning(raw.name.span_or(raw.span), "no-hosts", message);
-    context.add(fault.help("requests to it are answered with 503 (no healthy upstream)"));
+    context.add(fault.help("requests to it are answered with 502 (no healthy upstream)"));
 }
 
 fn discovery(raw: &raw::Cluster, context: &mut Context<'_>) -> Discovery {
