@@ -1,6 +1,10 @@
 //! jemalloc, set up for threads that live as long as the process.
 
 use tikv_jemalloc_ctl::{Access, AsName};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Freed memory goes back to the system after this many milliseconds, from a thread of the
 /// allocator's own.

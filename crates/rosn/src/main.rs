@@ -13,6 +13,7 @@
 //! Exit codes: 0 done, 1 the command line (or what it names) is wrong, 2 the start failed, 4 the stop
 //! failed.
 
+#[cfg(feature = "jemalloc")]
 mod allocator;
 mod check;
 mod cli;
@@ -30,9 +31,6 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command};
 
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
@@ -47,6 +45,7 @@ enum Exit {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "jemalloc")]
     allocator::tune();
     let exit = match Cli::read(std::env::args_os()) {
         Ok(cli) => run(cli),

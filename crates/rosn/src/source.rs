@@ -67,14 +67,6 @@ impl Source {
         }
     }
 
-    /// The files to follow.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        match self {
-            Self::File(path) => vec![path.clone()],
-            Self::Embedded => Vec::new(),
-        }
-    }
-
     /// How it is to be loaded.
     fn options(&self, strict: bool) -> LoadOptions {
         LoadOptions { strict, defaults: Some(self.defaults()), ..LoadOptions::default() }
@@ -83,12 +75,7 @@ impl Source {
     /// Where files go that the configuration does not place: for a file in MOSN's places.
     fn defaults(&self) -> Defaults {
         match self {
-            Self::File(path) => {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                let folder = path.parent().unwrap_or(Path::new("/"));
-                let base = folder.parent().unwrap_or(folder);
-                Defaults { base: base.to_owned(), socket_dir: folder.to_owned() }
-            }
+            Self::File(path) => Defaults::beside(path),
             Self::Embedded => {
                 let folder = runtime_folder();
                 Defaults { base: folder.clone(), socket_dir: folder }

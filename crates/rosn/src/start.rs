@@ -1,6 +1,7 @@
 //! `rosn start`.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(crate) fn run(args: StartArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let Some((config, raw)) = load(&source, args.strict) else { return Exit::Start };
+    let Some((config, raw, sources)) = load(&source, args.strict) else { return Exit::Start };
     // Held until the end: its removal says that the process is gone.
     let _pid_file = match source.prepare().and_then(|()| PidFile::take(&config.server.pid_file)) {
         Ok(pid_file) => pid_file,
@@ -44,7 +45,7 @@ pub(crate) fn run(args: StartArgs) -> Exit {
         config,
         raw,
         watch: args.watch,
-        sources: source.files(),
+        sources,
         workers: args.workers().and_then(Workers::count),
         log_level: log_level(&args).map(LogLevelFlag::level),
         drain: args.drain_time_s.map(Duration::from_secs),
@@ -63,8 +64,8 @@ pub(crate) fn run(args: StartArgs) -> Exit {
 }
 
 /// The configuration, or nothing after its faults have been shown.
-fn load(source: &Source, strict: bool) -> Option<(Config, serde_json::Value)> {
-    let Loaded { config, raw, diagnostics } = source.load(strict);
+fn load(source: &Source, strict: bool) -> Option<(Config, serde_json::Value, Vec<PathBuf>)> {
+    let Loaded { config, raw, diagnostics, sources } = source.load(strict);
     if !diagnostics.is_empty() {
         output::complain(&check::report(&diagnostics, output::colours(&io::stderr())));
     }
@@ -73,7 +74,7 @@ fn load(source: &Source, strict: bool) -> Option<(Config, serde_json::Value)> {
     {
         output::complain(&hint);
     }
-    Some((config?, raw))
+    Some((config?, raw, sources))
 }
 
 fn log_level(args: &StartArgs) -> Option<LogLevelFlag> {

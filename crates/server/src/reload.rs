@@ -55,7 +55,9 @@ impl Current {
 
     /// Reads the configuration again and puts the difference into force; on any fault, nothing changes.
     pub(crate) fn reload(&mut self, load: &Load, builder: &Builder, workers: &Workers) -> Outcome {
-        let Loaded { config, raw, diagnostics, .. } = load();
+        let Loaded { config, raw, diagnostics, sources } = load();
+        // Also where the load failed: the fault may be in a file that was only now included.
+        self.sources = sources;
         let Some(config) = config else {
             warn!("the new configuration has errors; the present one stays in force");
             let text = format!("{}the configuration in force was not changed", diagnostics.render_text(false));

@@ -62,7 +62,8 @@ async fn control(options: Options, started: impl FnOnce(&Config)) -> Result<(), 
     let writer = Arc::new(Writer::start().map_err(start)?);
     let log = start_log(&options, &writer)?;
     let (orders, mut ordered) = mpsc::unbounded_channel();
-    let watch = options.watch;
+    // Before the start, which may take seconds.
+    let watched = options.watch.then(|| Watch::new(options.sources.clone()));
     let drain = options.drain;
     let process = assemble(options, &writer, log, orders).await?;
     serve_admin(&process).await?;
@@ -70,8 +71,8 @@ async fn control(options: Options, started: impl FnOnce(&Config)) -> Result<(), 
     let config = Arc::clone(&lock(&process.current).config);
     info!(pid = std::process::id(), version = process.version, "rosn has started");
     started(&config);
-    if watch {
-        tokio::spawn(follow(Arc::clone(&process)));
+    if let Some(watched) = watched {
+        tokio::spawn(follow(Arc::clone(&process), watched));
     }
     let graceful = loop {
         let order = tokio::select! {
@@ -207,15 +208,13 @@ fn bind(address: std::net::SocketAddr, what: &str) -> Result<TcpListener, RunErr
 }
 
 /// Reloads when the content of the configuration's files changes.
-async fn follow(process: Arc<Process>) {
-    let watch = || Watch::new(lock(&process.current).sources.clone());
-    let mut watched = watch();
+async fn follow(process: Arc<Process>, mut watched: Watch) {
     loop {
         tokio::time::sleep(watch::INTERVAL).await;
         if watched.has_changed() {
             info!("the configuration has changed on disk");
             let _ = process.reload_now(); // the log has said how it went
-            watched = watch();
+            watched.follow(&lock(&process.current).sources);
         }
     }
 }

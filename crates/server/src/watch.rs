@@ -24,6 +24,14 @@ impl Watch {
         Self { paths, seen }
     }
 
+    /// Follows these from now on. Where they are the same as before, nothing that happens in the
+    /// meantime is missed.
+    pub(crate) fn follow(&mut self, paths: &[PathBuf]) {
+        if self.paths != paths {
+            *self = Self::new(paths.to_vec());
+        }
+    }
+
     /// Whether the content is another one than at the last call.
     pub(crate) fn has_changed(&mut self) -> bool {
         let now = fingerprint(&self.paths);
@@ -84,5 +92,11 @@ mod tests {
         fs::remove_file(included.join("b.json")).unwrap();
         assert!(watch.has_changed());
         assert!(!watch.has_changed());
+        fs::write(&file, "4").unwrap();
+        watch.follow(&[file.clone(), included]);
+        assert!(watch.has_changed(), "the same paths: a change while reloading is not missed");
+        fs::write(&file, "5").unwrap();
+        watch.follow(std::slice::from_ref(&file));
+        assert!(!watch.has_changed(), "other paths: their present content");
     }
 }
