@@ -258,7 +258,7 @@ fn several_workers_share_a_port_with_reuseport() {
     // A peer stays with one worker: no session twice.
     assert_eq!(rosn.metric("downstream_connection_total", &[("listener", "u")]), 64.0);
     let text = rosn.admin_get("/api/v1/connections");
-    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let all: Value = serde_json::from_str(&text).unwrap();
     let workers = all["workers"].as_array().unwrap_or_else(|| panic!("{text}"));
     let busy = workers.iter().filter(|worker| worker["downstream"].as_u64() > Some(0)).count();
     assert!(busy >= 3, "64 peers on {busy} of 4 workers: {text}");
