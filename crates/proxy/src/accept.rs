@@ -1,5 +1,6 @@
 //! What is done with a connection that was accepted.
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
 use rosn_config::checked::{Network, OriginalDst, OriginalDstKind};
@@ -17,13 +18,14 @@ use crate::{http, tcp};
 pub fn spawn(worker: &Rc<Worker>, serving: &Serving, stream: Stream, peer: PeerAddr) {
     worker.clock.refresh();
     let listener = serving.listener();
-    let Some(admission) = Admission::admit(worker, listener) else { return };
     let local = local_address(listener, &stream);
     let mut info = ConnInfo { id: worker.next_id(), peer, local, original_dst: None };
     let serving = match listener.config.original_dst {
         Some(how) => redirect(serving, how, &stream, &mut info),
         None => serving.clone(),
     };
+    // A connection belongs to the listener that it was handed to.
+    let Some(admission) = Admission::admit(worker, serving.listener()) else { return };
     let worker = Rc::clone(worker);
     // A task for each kind of service, so that none is larger than it has to be.
     match serving.listener().service {
@@ -47,6 +49,11 @@ fn redirect(serving: &Serving, how: OriginalDst, stream: &Stream, info: &mut Con
             .and_then(|addr| addr.as_ip().ok_or_else(|| std::io::ErrorKind::Unsupported.into())),
     };
     match wanted {
+        // To go there would be to come back here, again and again.
+        Ok(wanted) if is_this_listener(serving.listener(), how.kind, wanted, stream) => {
+            debug!(peer = %info.peer, "the connection was not redirected");
+            serving.clone()
+        }
         Ok(wanted) => {
             info.original_dst = Some(wanted);
             let found = serving.snapshot().listener_for(wanted, how);
@@ -59,10 +66,33 @@ fn redirect(serving: &Serving, how: OriginalDst, stream: &Stream, info: &mut Con
     }
 }
 
+/// Whether the client meant the proxy itself: nothing has redirected the connection.
+fn is_this_listener(
+    listener: &Listener,
+    kind: OriginalDstKind,
+    wanted: SocketAddr,
+    stream: &Stream,
+) -> bool {
+    match kind {
+        OriginalDstKind::Redirect => {
+            stream.local_addr().is_ok_and(|local| local.as_ip() == Some(wanted))
+        }
+        // Another machine may have a server on the same port; only an address of this one can be bound.
+        OriginalDstKind::Tproxy => listener.config.address.as_ip().is_some_and(|own| {
+            let is_own = |ip: IpAddr| UdpSocket::bind((ip, 0)).is_ok();
+            own.port() == wanted.port()
+                && (own.ip() == wanted.ip() || own.ip().is_unspecified() && is_own(wanted.ip()))
+        }),
+    }
+}
+
 /// The address that the client connected to. A system call only where the listener's own does not say.
 fn local_address(listener: &Listener, stream: &Stream) -> PeerAddr {
+    let redirected = listener.config.original_dst.is_some();
     match (listener.config.network, listener.config.address.as_ip()) {
-        (Network::Tcp, Some(addr)) if !addr.ip().is_unspecified() => PeerAddr::Ip(addr),
+        (Network::Tcp, Some(addr)) if !addr.ip().is_unspecified() && !redirected => {
+            PeerAddr::Ip(addr)
+        }
         _ => stream.local_addr().unwrap_or(PeerAddr::Unix(None)),
     }
 }

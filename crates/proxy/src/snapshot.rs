@@ -34,25 +34,23 @@ impl Snapshot {
     }
 
     /// The listener that a connection for `wanted` is handed to: the one with that address, else one
-    /// on the same port of every address (or of 127.0.0.1), as in MOSN's `original_dst`.
+    /// on the same port of every address (or of 127.0.0.1), as in MOSN's `original_dst`. Of those, one
+    /// of the same family goes first.
     pub fn listener_for(&self, wanted: SocketAddr, how: OriginalDst) -> Option<&Arc<Listener>> {
-        let tcp = || {
-            let of_tcp = |l: &&Arc<Listener>| l.config.network == checked::Network::Tcp;
-            self.listeners.iter().filter(of_tcp)
-        };
-        let at = |l: &&Arc<Listener>| l.config.address.as_ip();
-        tcp().find(|l| at(l) == Some(wanted)).or_else(|| {
-            tcp().find(|l| {
-                at(l).is_some_and(|addr| {
-                    let fits = if how.fallback_to_local {
-                        addr.ip().is_loopback()
-                    } else {
-                        addr.ip().is_unspecified()
-                    };
-                    fits && addr.port() == wanted.port()
-                })
+        let find = |fits: &dyn Fn(SocketAddr) -> bool| {
+            self.listeners.iter().find(|listener| {
+                listener.config.network == checked::Network::Tcp
+                    && listener.config.address.as_ip().is_some_and(fits)
             })
-        })
+        };
+        let on_port = |addr: SocketAddr| {
+            let ip = addr.ip();
+            let wide = if how.fallback_to_local { ip.is_loopback() } else { ip.is_unspecified() };
+            wide && addr.port() == wanted.port()
+        };
+        find(&|addr| addr == wanted)
+            .or_else(|| find(&|addr| on_port(addr) && addr.is_ipv4() == wanted.is_ipv4()))
+            .or_else(|| find(&on_port))
     }
 }
 
