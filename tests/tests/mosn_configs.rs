@@ -1,19 +1,18 @@
 //! MOSN's public examples, each loaded as the file that it is, with traffic from end to end where what it uses
 //! is there, and `rosn check` naming what is not.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use rosn_tests::client::Client;
+use rosn_tests::netns::Namespace;
 use rosn_tests::programs::{Server, curl, program, run, text};
 use rosn_tests::{PATIENCE, Rosn, Signal};
 
-/// The examples have fixed ports: whoever uses them holds this lock, in whatever process.
-fn fixed_ports() -> File {
-    let lock = File::create(std::env::temp_dir().join("rosn-tests-fixed-ports.lock")).unwrap();
-    lock.lock().unwrap();
-    lock
+/// The examples have fixed ports, which others on this machine may be using: each test has a network of its own.
+fn alone(test: impl FnOnce() + Send) {
+    Namespace::new("mosn").enter(test);
 }
 
 fn examples() -> PathBuf {
@@ -35,183 +34,201 @@ const HELLO: &str = "nginx: GET /hello?a=b at 127.0.0.1";
 
 #[test]
 fn mosn_config() {
-    let _lock = fixed_ports();
-    let mut rosn = start("configs/mosn_config.json");
-    let welcome = "Welcome to MOSN!\nThe Cloud-Native Network Proxy Platform.\n";
-    for port in [2045, 2046, 2047] {
-        assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]), welcome, "on port {port}");
-    }
-    let states = curl(&["http://127.0.0.1:34901/api/v1/states"]);
-    assert_eq!(states, format!("pid={}&state=6\n", rosn.pid()));
-    assert!(curl(&["http://127.0.0.1:34901/api/v1/version"]).starts_with("mosn version: "));
-    assert!(curl(&["http://127.0.0.1:34901/api/v1/stats"]).contains("request_total"));
-    for (listener, requests) in
-        [("appListener", 3.0), ("serverListener", 2.0), ("clientListener", 1.0)]
-    {
-        assert_eq!(rosn.metric("downstream_request_total", &[("listener", listener)]), requests);
-    }
-    // The chain's own connections stay open, each with two ends in the same process.
-    assert!(rosn.stop(Signal::TERM).success(), "{}", rosn.log());
+    alone(|| {
+        let mut rosn = start("configs/mosn_config.json");
+        let welcome = "Welcome to MOSN!\nThe Cloud-Native Network Proxy Platform.\n";
+        for port in [2045, 2046, 2047] {
+            assert_eq!(curl(&[&format!("http://127.0.0.1:{port}/")]), welcome, "on port {port}");
+        }
+        let states = curl(&["http://127.0.0.1:34901/api/v1/states"]);
+        assert_eq!(states, format!("pid={}&state=6\n", rosn.pid()));
+        assert!(curl(&["http://127.0.0.1:34901/api/v1/version"]).starts_with("mosn version: "));
+        assert!(curl(&["http://127.0.0.1:34901/api/v1/stats"]).contains("request_total"));
+        for (listener, requests) in
+            [("appListener", 3.0), ("serverListener", 2.0), ("clientListener", 1.0)]
+        {
+            assert_eq!(
+                rosn.metric("downstream_request_total", &[("listener", listener)]),
+                requests
+            );
+        }
+        // The chain's own connections stay open, each with two ends in the same process.
+        assert!(rosn.stop(Signal::TERM).success(), "{}", rosn.log());
+    });
 }
 
 #[test]
 fn an_auto_listener_refuses_what_it_does_not_speak() {
-    let _lock = fixed_ports();
-    let _rosn = start("configs/mosn_config.json");
-    let mut client = Client::connect(2046);
-    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let answer = client.read_to_end();
-    assert!(
-        answer.is_empty()
-            || answer.starts_with(b"HTTP/1.1 505 ")
-            || answer.starts_with(b"HTTP/1.1 400 ")
-    );
-    assert!(Client::connect(2046).get("/").text().starts_with("Welcome"));
+    alone(|| {
+        let _rosn = start("configs/mosn_config.json");
+        let mut client = Client::connect(2046);
+        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let answer = client.read_to_end();
+        assert!(
+            answer.is_empty()
+                || answer.starts_with(b"HTTP/1.1 505 ")
+                || answer.starts_with(b"HTTP/1.1 400 ")
+        );
+        assert!(Client::connect(2046).get("/").text().starts_with("Welcome"));
+    });
 }
 
 /// The old `connection_manager`, unknown keys, and the prometheus sink.
 #[test]
 fn mosn_config_dev() {
-    let _lock = fixed_ports();
-    let _nginx = Server::nginx("127.0.0.1:50056");
-    let rosn = start("configs/mosn_config_dev.json");
-    assert!(curl(&["http://127.0.0.1:50051/hello?a=b"]).starts_with(HELLO));
-    let metrics = curl(&["http://127.0.0.1:34903/metrics"]);
-    let line = r#"downstream_request_total{listener="GrpcListener"} 1"#;
-    assert!(metrics.lines().any(|found| found == line), "{metrics}");
-    rosn.settled();
+    alone(|| {
+        let _nginx = Server::nginx("127.0.0.1:50056");
+        let rosn = start("configs/mosn_config_dev.json");
+        assert!(curl(&["http://127.0.0.1:50051/hello?a=b"]).starts_with(HELLO));
+        let metrics = curl(&["http://127.0.0.1:34903/metrics"]);
+        let line = r#"downstream_request_total{listener="GrpcListener"} 1"#;
+        assert!(metrics.lines().any(|found| found == line), "{metrics}");
+        rosn.settled();
+    });
 }
 
 #[test]
 fn mosn_config_broadcast_without_its_mirror() {
-    let _lock = fixed_ports();
-    let _nginx = Server::nginx("127.0.0.1:8080");
-    let rosn = start("configs/mosn_config_broadcast.json");
-    assert!(curl(&["http://127.0.0.1:8081/hello?a=b"]).starts_with(HELLO));
-    assert!(curl(&["http://127.0.0.1:15090/metrics"]).contains("downstream_request_total"));
-    rosn.settled();
+    alone(|| {
+        let _nginx = Server::nginx("127.0.0.1:8080");
+        let rosn = start("configs/mosn_config_broadcast.json");
+        assert!(curl(&["http://127.0.0.1:8081/hello?a=b"]).starts_with(HELLO));
+        assert!(curl(&["http://127.0.0.1:15090/metrics"]).contains("downstream_request_total"));
+        rosn.settled();
+    });
 }
 
 #[test]
 fn http_sample() {
-    let _lock = fixed_ports();
-    let python = Server::python(8080);
-    fs::write(python.root().join("page"), "from python").unwrap();
-    let server = start("examples/http-sample/server_config.json");
-    let client = start("examples/http-sample/client_config.json");
-    assert_eq!(curl(&["http://127.0.0.1:2045/page"]), "from python");
-    let missing = curl(&[
-        "--output",
-        "/dev/null",
-        "--write-out",
-        "%{http_code}",
-        "http://127.0.0.1:2045/none",
-    ]);
-    assert_eq!(missing, "404");
-    client.settled();
-    drop(client);
-    server.settled();
-    drop(python);
-    server.settled_without_upstream();
+    alone(|| {
+        let python = Server::python(8080);
+        fs::write(python.root().join("page"), "from python").unwrap();
+        let server = start("examples/http-sample/server_config.json");
+        let client = start("examples/http-sample/client_config.json");
+        assert_eq!(curl(&["http://127.0.0.1:2045/page"]), "from python");
+        let missing = curl(&[
+            "--output",
+            "/dev/null",
+            "--write-out",
+            "%{http_code}",
+            "http://127.0.0.1:2045/none",
+        ]);
+        assert_eq!(missing, "404");
+        client.settled();
+        drop(client);
+        server.settled();
+        drop(python);
+        server.settled_without_upstream();
+    });
 }
 
 #[test]
 fn tcpproxy_sample() {
-    let _lock = fixed_ports();
-    let nginx = Server::nginx("127.0.0.1:8080");
-    let content = vec![b'x'; 3 << 20];
-    fs::write(nginx.root().join("large"), &content).unwrap();
-    let rosn = start("examples/tcpproxy-sample/config.json");
-    assert!(curl(&["http://127.0.0.1:2045/hello?a=b"]).starts_with(HELLO));
-    assert_eq!(curl(&["http://127.0.0.1:2045/large"]).len(), content.len());
-    rosn.settled_without_upstream();
+    alone(|| {
+        let nginx = Server::nginx("127.0.0.1:8080");
+        let content = vec![b'x'; 3 << 20];
+        fs::write(nginx.root().join("large"), &content).unwrap();
+        let rosn = start("examples/tcpproxy-sample/config.json");
+        assert!(curl(&["http://127.0.0.1:2045/hello?a=b"]).starts_with(HELLO));
+        assert_eq!(curl(&["http://127.0.0.1:2045/large"]).len(), content.len());
+        rosn.settled_without_upstream();
+    });
 }
 
 #[test]
 fn udpproxy_sample() {
-    let _lock = fixed_ports();
-    let origin = UdpSocket::bind("127.0.0.1:5300").unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 2048];
-        while let Ok((count, peer)) = origin.recv_from(&mut buffer) {
-            if &buffer[..count] == b"end" {
-                return;
+    alone(|| {
+        let origin = UdpSocket::bind("127.0.0.1:5300").unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok((count, peer)) = origin.recv_from(&mut buffer) {
+                if &buffer[..count] == b"end" {
+                    return;
+                }
+                buffer[..count].reverse();
+                origin.send_to(&buffer[..count], peer).unwrap();
             }
-            buffer[..count].reverse();
-            origin.send_to(&buffer[..count], peer).unwrap();
+        });
+        let _rosn = start("examples/udpproxy-sample/config.json");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.connect("127.0.0.1:5301").unwrap();
+        let mut buffer = [0; 2048];
+        for text in ["abc", "another", ""] {
+            client.send(text.as_bytes()).unwrap();
+            if text.is_empty() {
+                break; // an empty datagram may be dropped
+            }
+            let count = client.recv(&mut buffer).unwrap();
+            let reversed: String = text.chars().rev().collect();
+            assert_eq!(&buffer[..count], reversed.as_bytes());
         }
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"end", "127.0.0.1:5300").unwrap();
     });
-    let _rosn = start("examples/udpproxy-sample/config.json");
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
-    client.connect("127.0.0.1:5301").unwrap();
-    let mut buffer = [0; 2048];
-    for text in ["abc", "another", ""] {
-        client.send(text.as_bytes()).unwrap();
-        if text.is_empty() {
-            break; // an empty datagram may be dropped
-        }
-        let count = client.recv(&mut buffer).unwrap();
-        let reversed: String = text.chars().rev().collect();
-        assert_eq!(&buffer[..count], reversed.as_bytes());
-    }
-    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"end", "127.0.0.1:5300").unwrap();
 }
 
 #[test]
 fn uds_sample() {
-    let _lock = fixed_ports();
-    let _ = fs::remove_file("/tmp/server-proxy.sock");
-    let nginx = Server::nginx("unix:/tmp/server-proxy.sock");
-    let server = start("examples/uds-sample/server_config.json");
-    let client = start("examples/uds-sample/client_config.json");
-    let said = curl(&["--unix-socket", "/tmp/client-proxy.sock", "http://127.0.0.1/hello?a=b"]);
-    assert!(said.starts_with(HELLO), "{said}");
-    drop(nginx);
-    client.settled_without_upstream();
-    server.settled_without_upstream();
-    fs::remove_file("/tmp/server-proxy.sock").unwrap();
+    alone(|| {
+        let _ = fs::remove_file("/tmp/server-proxy.sock");
+        let nginx = Server::nginx("unix:/tmp/server-proxy.sock");
+        let server = start("examples/uds-sample/server_config.json");
+        let client = start("examples/uds-sample/client_config.json");
+        let said = curl(&["--unix-socket", "/tmp/client-proxy.sock", "http://127.0.0.1/hello?a=b"]);
+        assert!(said.starts_with(HELLO), "{said}");
+        drop(nginx);
+        client.settled_without_upstream();
+        server.settled_without_upstream();
+        fs::remove_file("/tmp/server-proxy.sock").unwrap();
+    });
 }
 
 #[test]
 fn zipkin_in_yaml_without_its_traces() {
-    let _lock = fixed_ports();
-    let _nginx = Server::nginx("127.0.0.1:8080");
-    let rosn = start("examples/trace/zipkin/http/mosn_config.yaml");
-    assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
-    rosn.settled();
+    alone(|| {
+        let _nginx = Server::nginx("127.0.0.1:8080");
+        let rosn = start("examples/trace/zipkin/http/mosn_config.yaml");
+        assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
+        rosn.settled();
+    });
 }
 
 #[test]
 fn skywalking_without_its_traces() {
-    let _lock = fixed_ports();
-    let _nginx = Server::nginx("127.0.0.1:8081");
-    let rosn = start("examples/trace/skywalking/http/config.json");
-    assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
-    rosn.settled();
+    alone(|| {
+        let _nginx = Server::nginx("127.0.0.1:8081");
+        let rosn = start("examples/trace/skywalking/http/config.json");
+        assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
+        rosn.settled();
+    });
 }
 
 #[test]
 fn flowcontrol_sample_without_its_limit() {
-    let _lock = fixed_ports();
-    let _nginx = Server::nginx("127.0.0.1:8080");
-    let rosn = start("examples/flowcontrol-sample/server_config.json");
-    assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
-    assert!(rosn.log().contains("flowControlFilter"), "the log says that the limit is not kept");
-    rosn.settled();
+    alone(|| {
+        let _nginx = Server::nginx("127.0.0.1:8080");
+        let rosn = start("examples/flowcontrol-sample/server_config.json");
+        assert!(curl(&["http://127.0.0.1:2046/hello?a=b"]).starts_with(HELLO));
+        assert!(
+            rosn.log().contains("flowControlFilter"),
+            "the log says that the limit is not kept"
+        );
+        rosn.settled();
+    });
 }
 
 #[test]
 fn dsl_sample_without_its_expressions() {
-    let _lock = fixed_ports();
-    let _rosn = start("examples/dsl-sample/config.json");
-    assert_eq!(curl(&["http://127.0.0.1:2046/dsl"]), "hello DSL!");
-    assert_eq!(
-        curl(&["http://127.0.0.1:2402/DSL"]),
-        "hello DSL!",
-        "paths match without regard to case"
-    );
-    assert_eq!(Client::connect(2046).get("/else").status, 404);
+    alone(|| {
+        let _rosn = start("examples/dsl-sample/config.json");
+        assert_eq!(curl(&["http://127.0.0.1:2046/dsl"]), "hello DSL!");
+        assert_eq!(
+            curl(&["http://127.0.0.1:2402/DSL"]),
+            "hello DSL!",
+            "paths match without regard to case"
+        );
+        assert_eq!(Client::connect(2046).get("/else").status, 404);
+    });
 }
 
 /// As MOSN's getting-started pages have it.
@@ -283,21 +300,22 @@ const SERVER_CONFIG: &str = r#"{
 
 #[test]
 fn getting_started() {
-    let _lock = fixed_ports();
-    let python = Server::python(8080);
-    fs::write(python.root().join("index.html"), "<p>it works</p>").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("server_config.json");
-    fs::write(&file, SERVER_CONFIG).unwrap();
-    check(&file);
-    let rosn = Rosn::start_file(&file);
-    assert_eq!(curl(&["http://127.0.0.1:2046/"]), "<p>it works</p>");
-    assert_eq!(
-        curl(&["http://127.0.0.1:34902/api/v1/states"]),
-        format!("pid={}&state=6\n", rosn.pid())
-    );
-    drop(python);
-    rosn.settled_without_upstream();
+    alone(|| {
+        let python = Server::python(8080);
+        fs::write(python.root().join("index.html"), "<p>it works</p>").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server_config.json");
+        fs::write(&file, SERVER_CONFIG).unwrap();
+        check(&file);
+        let rosn = Rosn::start_file(&file);
+        assert_eq!(curl(&["http://127.0.0.1:2046/"]), "<p>it works</p>");
+        assert_eq!(
+            curl(&["http://127.0.0.1:34902/api/v1/states"]),
+            format!("pid={}&state=6\n", rosn.pid())
+        );
+        drop(python);
+        rosn.settled_without_upstream();
+    });
 }
 
 /// Every example, and what `check` must name as not active yet.
@@ -386,14 +404,15 @@ fn every_example_passes_the_check_and_what_is_not_active_is_named() {
 /// What protects is not left out in silence: without its filter the listener is not there at all.
 #[test]
 fn a_listener_whose_protection_is_not_active_is_not_started() {
-    let _lock = fixed_ports();
-    for (file, port) in [
-        ("examples/filter/jwtauthn/config.json", 2046),
-        ("examples/http-sample/tls_server_config.json", 2046),
-    ] {
-        let rosn = start(file);
-        assert_eq!(rosn.admin_get("/ready"), "ready\n");
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{file} serves");
-        assert!(rosn.log().contains("not yet active"), "the log says so:\n{}", rosn.log());
-    }
+    alone(|| {
+        for (file, port) in [
+            ("examples/filter/jwtauthn/config.json", 2046),
+            ("examples/http-sample/tls_server_config.json", 2046),
+        ] {
+            let rosn = start(file);
+            assert_eq!(rosn.admin_get("/ready"), "ready\n");
+            assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "{file} serves");
+            assert!(rosn.log().contains("not yet active"), "the log says so:\n{}", rosn.log());
+        }
+    });
 }
