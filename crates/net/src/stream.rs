@@ -1,6 +1,7 @@
 //! A connection: TCP or unix.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -202,6 +203,18 @@ impl Stream {
             Self::Unix(stream) => stream.try_read(into),
             Self::Unwatched(stream) => stream.socket().read(into),
         }
+    }
+
+    /// Whether the peer has sent nothing that was not read, nor ended. This asks the kernel, and not
+    /// the event loop, which knows only what was so when it last waited.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unwatched(stream) => SockRef::from(stream.socket()).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Runs a system call on the descriptor if the stream is thought ready for it; `WouldBlock`

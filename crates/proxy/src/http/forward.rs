@@ -371,8 +371,10 @@ async fn connect(
     deadline: u64,
 ) -> Result<upstream::Connection, Failure> {
     let worker = Rc::clone(&exchange.connection.worker);
-    // A request that cannot be sent twice is worth a look at the connection first.
-    let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe: !sending.idempotent } };
+    // A request that cannot be sent twice is worth a look at the connection first. So is one that came
+    // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
+    let probe = !sending.idempotent || !exchange.connection.waited;
+    let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe } };
     let timer = &exchange.connection.timer;
     let result = sending.upstream.obtain(&worker, endpoint, reuse, timer, deadline).await;
     if result.is_err() {

@@ -82,7 +82,8 @@ pub(crate) async fn serve(
     _admission: Admission,
 ) {
     let timer = worker.wheel.timer();
-    let mut connection = Connection { worker, serving, stream, info, timer, slot: None };
+    let waited = false;
+    let mut connection = Connection { worker, serving, stream, info, timer, waited, slot: None };
     let end = connection.run().await;
     if let Some(slot) = connection.slot.take() {
         connection.worker.give_slot(slot);
@@ -122,6 +123,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) info: ConnInfo,
     pub(crate) timer: Timer,
+    /// Whether the event loop was waited for since the last exchange.
+    pub(crate) waited: bool,
     slot: Option<Box<Slot>>,
 }
 
@@ -177,6 +180,7 @@ impl Connection {
             }
         }
         let mut partial = self.slot.is_some();
+        self.waited = false;
         let now = self.worker.clock.now();
         self.timer.set(now.saturating_add(if partial { header_timeout } else { idle }));
         loop {
@@ -192,7 +196,12 @@ impl Connection {
                     slot.inbound.grow(slot.inbound.capacity() * 2);
                 }
             }
-            match poll_fn(|cx| self.poll_inbound(cx)).await {
+            let inbound = poll_fn(|cx| {
+                let inbound = self.poll_inbound(cx);
+                self.waited |= inbound.is_pending();
+                inbound
+            });
+            match inbound.await {
                 Inbound::Bytes if partial => {}
                 Inbound::Bytes => {
                     partial = true;

@@ -57,9 +57,5 @@ impl Pool {
 fn is_clean(connection: &mut Connection, probe: bool) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
     let stream = &mut connection.stream;
-    if !probe && stream.poll_read_ready(&mut cx).is_pending() {
-        return true;
-    }
-    let mut byte = [0; 1];
-    matches!(stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    (!probe && stream.poll_read_ready(&mut cx).is_pending()) || stream.is_quiet()
 }
