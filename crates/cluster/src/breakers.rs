@@ -78,6 +78,12 @@ impl Breakers {
         self.retries.try_enter(limit)
     }
 
+    /// Whether a request of any worker waits for a connection.
+    pub fn is_waited_for(&self) -> bool {
+        // Asked on each request: without a limit nobody waits, and no shared line is read.
+        self.pending.limit > 0 && self.pending.count() > 0
+    }
+
     /// Open connections.
     pub fn connections(&self) -> u32 {
         self.connections.count()
@@ -176,6 +182,17 @@ mod tests {
         assert!(breakers.try_request().is_some());
         assert!(!breakers.is_full());
         assert!(breakers.try_pending().is_none(), "nobody waits unless it is allowed");
+    }
+
+    #[test]
+    fn waiting_and_fullness_are_seen() {
+        let breakers = breakers(1);
+        assert!(!breakers.is_full() && !breakers.is_waited_for());
+        let _connection = breakers.try_connection().unwrap();
+        let pending = breakers.try_pending().unwrap();
+        assert!(breakers.is_full() && breakers.is_waited_for());
+        drop(pending);
+        assert!(!breakers.is_waited_for());
     }
 
     #[test]

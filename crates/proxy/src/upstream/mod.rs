@@ -155,6 +155,9 @@ impl Upstream {
         if self.retired.get() || limit.is_some_and(|limit| connection.requests >= limit.get()) {
             return;
         }
+        if self.waiting.is_empty() && self.cluster.breakers().is_waited_for() {
+            return; // another worker has a request for which there is no room
+        }
         if connection.requests == 1 {
             // Where it fails the connection is gone, and that is noticed when it is taken.
             let _ = connection.stream.set_keep_alive();
@@ -172,8 +175,9 @@ impl Upstream {
         let timeout = nanos(self.cluster.config().idle_timeout.unwrap_or(IDLE_TIMEOUT));
         let mut timeout = (timeout > 0).then_some(timeout);
         if self.cluster.breakers().is_full() {
-            // Other workers may have requests for which there is no room.
-            let short = nanos(IDLE_WHILE_FULL);
+            // Other workers may have requests for which there is no room, and some that wait for it.
+            let waited_for = self.cluster.breakers().is_waited_for();
+            let short = if waited_for { 0 } else { nanos(IDLE_WHILE_FULL) };
             timeout = Some(timeout.map_or(short, |timeout| timeout.min(short)));
         }
         let oldest = timeout.map(|timeout| now.saturating_sub(timeout));
