@@ -3,6 +3,7 @@
 //! The request body and the response flow independently, each no faster than its reader takes it. The
 //! response may begin, and end, before the request has been sent whole.
 
+use std::io::Write as _;
 use std::task::{Context, Poll, ready};
 
 use rosn_base::Buf;
@@ -11,6 +12,7 @@ use rosn_net::Stream;
 
 use super::body::{BodyBuffer, poll_read};
 use super::failure::Failure;
+use super::headers::Fields;
 use super::writer::{MessageWriter, WriteError};
 use crate::context::Worker;
 
@@ -326,7 +328,12 @@ impl<R: Respond> Attempt<'_, R> {
                 return Err(Failure::Unexpected("the upstream sent too many interim responses"));
             }
             if self.version == Version::Http11 {
-                self.buffers.0.extend_from_slice(&received.unread()[..len]);
+                let (bytes, out) = (received.unread(), &mut self.buffers.0);
+                write!(out, "HTTP/1.1 {} ", response.status()).expect("a Vec takes all bytes");
+                out.extend_from_slice(response.reason().of(bytes));
+                out.extend_from_slice(b"\r\n");
+                Fields { bytes, fields: response.fields() }.encode(|_| false, out);
+                out.extend_from_slice(b"\r\n");
             }
             received.consume(len);
             response.reset();
