@@ -56,8 +56,12 @@ pub(crate) fn run(args: StartArgs) -> Exit {
     let ended = rosn_server::run(options, |config| output::print(&banner(config, embedded)));
     let (exit, error) = match ended {
         Ok(()) => return Exit::Ok,
-        Err(error @ RunError::Start(_)) => (Exit::Start, anyhow!(error).context("rosn could not start")),
-        Err(error @ RunError::Stop(_)) => (Exit::Stop, anyhow!(error).context("rosn did not stop cleanly")),
+        Err(error @ RunError::Start(_)) => {
+            (Exit::Start, anyhow!(error).context("rosn could not start"))
+        }
+        Err(error @ RunError::Stop(_)) => {
+            (Exit::Stop, anyhow!(error).context("rosn did not stop cleanly"))
+        }
     };
     output::complain(&format!("error: {error:#}"));
     exit

@@ -38,7 +38,8 @@ impl Builder {
         before: Option<&Snapshot>,
     ) -> Result<Snapshot, BuildError> {
         let clusters = self.clusters(config, before);
-        let places = clusters.iter().enumerate().map(|(place, c)| (Arc::clone(&c.config().name), place));
+        let places =
+            clusters.iter().enumerate().map(|(place, c)| (Arc::clone(&c.config().name), place));
         let places: Arc<Clusters<ClusterIndex>> = Arc::new(places.collect());
         let mut listeners = Vec::new();
         for listener in &config.listeners {
@@ -84,7 +85,11 @@ impl Builder {
     ) -> Result<Option<Service>, BuildError> {
         let stream = |proxy: &checked::StreamProxy| StreamProxy {
             proxy: proxy.clone(),
-            clusters: proxy.routes.iter().filter_map(|route| places.get(&route.cluster).copied()).collect(),
+            clusters: proxy
+                .routes
+                .iter()
+                .filter_map(|route| places.get(&route.cluster).copied())
+                .collect(),
         };
         Ok(match &listener.service {
             checked::Service::Inactive(_) => None,

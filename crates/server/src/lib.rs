@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosn_config::checked::{Config, LogLevel};
 use rosn_config::Loaded;
+use rosn_config::checked::{Config, LogLevel};
 
 pub use run::{RunError, run};
 

@@ -29,7 +29,12 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    pub(crate) fn new(config: Config, raw: Value, sources: Vec<PathBuf>, snapshot: Snapshot) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        raw: Value,
+        sources: Vec<PathBuf>,
+        snapshot: Snapshot,
+    ) -> Self {
         let (config, raw, snapshot) = (Arc::new(config), Arc::new(raw), Arc::new(snapshot));
         let mut current = Self { config, raw, snapshot, sources, discoveries: HashMap::new() };
         current.discover();
@@ -47,9 +52,9 @@ impl Current {
             stays
         });
         for cluster in clusters {
-            self.discoveries.entry(cluster.id()).or_insert_with(|| {
-                tokio::spawn(rosn_cluster::discover(Arc::clone(cluster)))
-            });
+            self.discoveries
+                .entry(cluster.id())
+                .or_insert_with(|| tokio::spawn(rosn_cluster::discover(Arc::clone(cluster))));
         }
     }
 
@@ -60,7 +65,10 @@ impl Current {
         self.sources = sources;
         let Some(config) = config else {
             warn!("the new configuration has errors; the present one stays in force");
-            let text = format!("{}the configuration in force was not changed", diagnostics.render_text(false));
+            let text = format!(
+                "{}the configuration in force was not changed",
+                diagnostics.render_text(false)
+            );
             return Err(Report { text, json: json!({ "diagnostics": diagnostics.to_json() }) });
         };
         let diff = diff(&self.config, &config);
@@ -86,7 +94,8 @@ impl Current {
         builder: &Builder,
         workers: &Workers,
     ) -> Result<(), String> {
-        let snapshot = builder.build(&config, Some(&self.snapshot)).map_err(|error| error.to_string())?;
+        let snapshot =
+            builder.build(&config, Some(&self.snapshot)).map_err(|error| error.to_string())?;
         let snapshot = Arc::new(snapshot);
         // All that can fail comes before anything is changed.
         let opened = self.open(&snapshot, workers)?;
@@ -143,7 +152,13 @@ pub(crate) fn open_all<'a>(
 fn same_socket(old: &checked::Listener, new: &checked::Listener) -> bool {
     let key = |listener: &checked::Listener| {
         let transparent = listener.original_dst.map(|dst| dst.kind);
-        (listener.address.clone(), listener.network, listener.bind, listener.reuse_port, transparent)
+        (
+            listener.address.clone(),
+            listener.network,
+            listener.bind,
+            listener.reuse_port,
+            transparent,
+        )
     };
     key(old) == key(new)
 }
@@ -154,7 +169,10 @@ pub(crate) async fn first_resolutions(clusters: &[Arc<Cluster>], limit: std::tim
     for cluster in clusters {
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         if !cluster.first_resolution(left).await {
-            warn!(cluster = cluster.name(), "its names are not resolved yet; it starts without endpoints");
+            warn!(
+                cluster = cluster.name(),
+                "its names are not resolved yet; it starts without endpoints"
+            );
         }
     }
 }

@@ -20,10 +20,10 @@ use tracing::{error, info, warn};
 use crate::Options;
 use crate::build::Builder;
 use crate::control::{Process, lock};
+use crate::limits;
 use crate::reload::{Current, first_resolutions, open_all};
 use crate::signals::{Order, Signals};
 use crate::watch::{self, Watch};
-use crate::limits;
 
 /// How long a start waits for the names of hosts.
 const RESOLUTION_TIME: Duration = Duration::from_secs(5);
@@ -50,7 +50,8 @@ pub enum RunError {
 /// # Panics
 /// If the calling thread is already within a tokio runtime.
 pub fn run(options: Options, started: impl FnOnce(&Config)) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
     let end = runtime.block_on(control(options, started));
     runtime.shutdown_timeout(Duration::from_secs(1));
     end
@@ -128,12 +129,15 @@ async fn assemble(
     // One shard more than workers, for the control thread.
     let shards = count + 1;
     limits::raise_descriptors(config.server.limits.max_connections);
-    let builder = Builder { registry: Arc::clone(&registry), writer: Arc::clone(writer), shards, next_cluster: AtomicU64::new(1) };
+    let builder = Builder {
+        registry: Arc::clone(&registry),
+        writer: Arc::clone(writer),
+        shards,
+        next_cluster: AtomicU64::new(1),
+    };
     let snapshot = builder.build(&config, None).map_err(start)?;
-    let (exclude, process_metrics) = (
-        config.metrics.exclude.clone(),
-        config.metrics.prometheus.iter().all(|sink| sink.process),
-    );
+    let (exclude, process_metrics) =
+        (config.metrics.exclude.clone(), config.metrics.prometheus.iter().all(|sink| sink.process));
     let accept = config.server.accept;
     let current = Current::new(config, raw, sources, snapshot);
     first_resolutions(&current.snapshot.clusters, RESOLUTION_TIME).await;
@@ -171,7 +175,8 @@ async fn serve_admin(process: &Arc<Process>) -> Result<(), RunError> {
         if !admin.address.ip().is_loopback() && admin.token.is_none() {
             warn!(
                 "the admin API on {} can be reached from other machines and asks for no token: set \
-                 `admin.token`, or an address of 127.0.0.1", admin.address
+                 `admin.token`, or an address of 127.0.0.1",
+                admin.address
             );
         }
         let listener = bind(admin.address, "the admin API")?;

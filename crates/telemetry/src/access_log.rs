@@ -162,8 +162,13 @@ pub fn write_start_time(at: std::time::SystemTime, out: &mut Vec<u8>) {
     let (day, clock) = (time.date(), time.time());
     let text = format_args!(
         "{:04}/{:02}/{:02} {:02}:{:02}:{:02}.{:03}",
-        day.year(), day.month(), day.day(),
-        clock.hour(), clock.minute(), clock.second(), clock.millisecond(),
+        day.year(),
+        day.month(),
+        day.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second(),
+        clock.millisecond(),
     );
     std::io::Write::write_fmt(out, text).expect("a Vec takes all bytes");
 }

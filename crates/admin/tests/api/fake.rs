@@ -101,8 +101,7 @@ impl Control for Fake {
     }
 
     fn connections(&self) -> Vec<WorkerConnections> {
-        let worker =
-            WorkerConnections { downstream: 2, requests: 1, upstream: 4 };
+        let worker = WorkerConnections { downstream: 2, requests: 1, upstream: 4 };
         vec![worker, worker]
     }
 
