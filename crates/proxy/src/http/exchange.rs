@@ -267,7 +267,10 @@ impl Exchange<'_> {
                 Next::End(End::Close)
             }
             Ok(()) if keep => Next::KeepAlive,
-            Ok(()) if unread => Next::End(End::Linger),
+            // A client that may have sent more would lose the reply by a close, which would be a reset.
+            Ok(()) if unread || self.slot.head.keep_alive() || self.sent_more() => {
+                Next::End(End::Linger)
+            }
             Ok(()) => Next::End(End::Close),
         }
     }
@@ -275,6 +278,11 @@ impl Exchange<'_> {
     /// Whether the request has a body that was not read.
     fn has_unread_body(&self) -> bool {
         !matches!(self.slot.head.framing(), Framing::None | Framing::Length(0))
+    }
+
+    /// Whether bytes came behind the head.
+    fn sent_more(&self) -> bool {
+        self.slot.inbound.len() > self.len
     }
 
     /// The bytes of the request's head.

@@ -486,10 +486,13 @@ async fn converse(
     stats.connection_bytes_read_total.add(traffic.from_upstream);
     stats.connection_bytes_write.add(traffic.to_upstream);
     result?;
-    let next = match (keep && !client_eof, finished) {
-        (true, true) => Next::KeepAlive,
-        (_, false) => Next::End(End::Linger),
-        (false, true) => Next::End(End::Close),
+    // A client that may have sent more would lose the response by a close, which would be a reset.
+    let came = body.as_ref().map_or(slot.inbound.len() - *len, |body| body.buffer.raw().len());
+    let sends_more = !finished || slot.head.keep_alive() || came > 0;
+    let next = match (keep && finished, client_eof) {
+        (true, false) => Next::KeepAlive,
+        (false, false) if sends_more => Next::End(End::Linger),
+        _ => Next::End(End::Close),
     };
     Ok(Done { next, upstream_clean: clean })
 }
