@@ -258,6 +258,8 @@ impl Hostile {
 
 impl Play {
     fn serve(&self, mut stream: TcpStream) {
+        // What is sent has to be on its way when the call returns.
+        stream.set_nodelay(true).unwrap();
         let mut bytes = Vec::new();
         let mut buffer = [0; 16 << 10];
         loop {

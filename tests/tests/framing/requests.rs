@@ -179,6 +179,28 @@ fn pipelined_requests_are_served_up_to_the_first_that_is_refused() {
 }
 
 #[test]
+fn what_follows_the_last_request_is_not_served_and_does_not_cost_the_response() {
+    let recorder = Recorder::start();
+    let (rosn, port) = rosn_before(recorder.port());
+    let lasts: [&[u8]; 4] = [
+        b"GET /last HTTP/1.0\r\nHost: a\r\n\r\n",
+        b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"POST /last HTTP/1.0\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ];
+    for last in lasts {
+        let mut client = Client::connect(port);
+        client.send([last, &POISON.repeat(3000)].concat());
+        assert_eq!(client.read_response().status, 200);
+        assert!(client.is_closed());
+        let seen = recorder.take();
+        assert!(seen.len() == 1 && seen[0].head.contains("/last"), "{seen:?}");
+    }
+    rosn.settled();
+    assert_eq!(recorder.take(), []);
+}
+
+#[test]
 fn every_byte_that_must_not_be_in_a_field_is_refused_and_every_other_passes() {
     let recorder = Recorder::start();
     let (_rosn, port) = rosn_before(recorder.port());
