@@ -5,7 +5,7 @@
 //!   and the free list that hands it out again.
 //! * [`Clock`]: one reading of the time per wake-up.
 //! * [`Wheel`]: a coarse timer wheel whose deadlines are plain numbers, moved for free.
-//! * [`stats`]: counters that each worker writes alone and a scrape adds up.
+//! * [`mod@stats`]: counters that each worker writes alone and a scrape adds up.
 //!
 //! ```
 //! use rosn_base::Addr;

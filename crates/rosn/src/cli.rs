@@ -67,7 +67,7 @@ Examples:
   rosn start -c config.yaml --watch --log-level debug
   MOSN_CONFIG=config.json rosn start --workers 4
 
-Signals: TERM drains and stops, INT and QUIT stop at once, USR1 opens log files anew.")]
+Signals: TERM drains and stops, INT and QUIT stop at once, HUP reloads, USR1 opens log files anew.")]
     Start(StartArgs),
     /// Stop the process that was started with a configuration
     #[command(after_help = "\

@@ -27,7 +27,7 @@ pub struct Cluster {
     /// `max_request_per_conn` (1024): requests before an upstream connection is retired; `None` where the
     /// file says 0.
     pub max_requests_per_connection: Option<NonZeroU32>,
-    /// `conn_buffer_limit_bytes` (16384): bytes that wait for a slow peer, in each direction.
+    /// `conn_buffer_limit_bytes` (16384): bytes that wait for a slow peer, in each direction. Not used yet.
     pub buffer_limit: usize,
     /// `mark`: SO_MARK of upstream sockets; 0 = none.
     pub mark: u32,

@@ -31,7 +31,7 @@ format! {
         lb_type: LbType, Active, "LB_ROUNDROBIN";
         /// Requests before a connection is retired; 0 is no limit.
         max_request_per_conn: u32, Active, "1024";
-        /// Bytes that wait for a slow peer.
+        /// Bytes that wait for a slow peer. Accepted; they are bounded by sizes of rosn's own.
         conn_buffer_limit_bytes: u32, Active, "16384";
         /// SO_MARK of upstream sockets.
         mark: u32, Active, "0";
