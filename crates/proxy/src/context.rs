@@ -56,6 +56,8 @@ pub struct Worker {
     draining: Cell<bool>,
     connections: Cell<usize>,
     last_id: Cell<u64>,
+    last_request: Cell<u64>,
+    last_upstream: Cell<u64>,
     when_empty: Cell<Option<Waker>>,
 }
 
@@ -154,6 +156,8 @@ impl Worker {
             draining: Cell::new(false),
             connections: Cell::new(0),
             last_id: Cell::new(0),
+            last_request: Cell::new(0),
+            last_upstream: Cell::new(0),
             when_empty: Cell::default(),
         };
         worker.publish(snapshot);
@@ -241,8 +245,22 @@ impl Worker {
 
     /// A number that no other connection of this process has.
     pub(crate) fn next_id(&self) -> u64 {
-        let next = self.last_id.get() + 1;
-        self.last_id.set(next);
+        self.next(&self.last_id)
+    }
+
+    /// A number that no other request of this process has.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.next(&self.last_request)
+    }
+
+    /// A number that no other connection to an upstream has.
+    pub(crate) fn next_upstream(&self) -> u64 {
+        self.next(&self.last_upstream)
+    }
+
+    fn next(&self, last: &Cell<u64>) -> u64 {
+        let next = last.get() + 1;
+        last.set(next);
         next * self.count as u64 + self.index as u64
     }
 

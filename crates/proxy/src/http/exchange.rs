@@ -31,6 +31,7 @@ pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize
     }
     let mut record =
         Record { start: worker.clock.now(), bytes_received: len as u64, ..Record::default() };
+    record.id = worker.next_request();
     let keep = slot.head.keep_alive() && present && !worker.is_draining();
     let next = Exchange { connection, slot, len, record: &mut record, keep }.run(&serving).await;
     record.end = worker.clock.refresh();
@@ -80,6 +81,7 @@ fn finish(
         now: record.end,
         request: head,
         response,
+        path: &slot.path,
     };
     for log in &listener.access_logs {
         log.write(worker.index, &view);
@@ -104,6 +106,7 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     let mut record = Record { start: now, status, end: now, ..Record::default() };
     record.flags.insert(Flags::DOWNSTREAM_PROTOCOL);
     record.failure = Some(reason.to_owned());
+    (record.id, record.own) = (worker.next_request(), true);
     if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
         record.bytes_sent = out.len() as u64;
     }
@@ -234,9 +237,11 @@ impl Exchange<'_> {
         routed: Option<(&Route<usize>, &Listener)>,
     ) -> Next {
         self.record.status = status;
+        self.record.own = true;
         let unread = self.has_unread_body();
         let keep = self.keep && !unread;
-        let mut extra = std::mem::take(&mut self.slot.path);
+        // Nothing more goes up, and `path` is still to be logged.
+        let mut extra = std::mem::take(&mut self.slot.up.0);
         extra.clear();
         if let Some((route, listener)) = routed
             && !route.response_edits().is_empty()
@@ -260,7 +265,8 @@ impl Exchange<'_> {
         self.record.bytes_sent += out.len() as u64;
         out.clear();
         self.slot.down.0 = out;
-        self.slot.path = extra;
+        extra.clear();
+        self.slot.up.0 = extra;
         match written {
             Err(_) => {
                 self.record.flags.insert(Flags::DOWNSTREAM_RESET);
@@ -310,6 +316,7 @@ impl Exchange<'_> {
             now: worker.clock.now(),
             request: Some((&self.slot.head, self.request_bytes())),
             response: None,
+            path: &self.slot.path,
         }
     }
 }

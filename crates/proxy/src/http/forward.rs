@@ -51,6 +51,13 @@ struct Sending<'a> {
     idempotent: bool,
 }
 
+impl Sending<'_> {
+    /// Whether a log or a header may show what costs a system call to find out.
+    fn shows_more(&self) -> bool {
+        !self.listener.access_logs.is_empty() || !self.route.response_edits().is_empty()
+    }
+}
+
 /// Handles a request whose route forwards it.
 pub(crate) async fn run(
     exchange: &mut Exchange<'_>,
@@ -303,6 +310,7 @@ async fn one_try(
     tried.reached = false;
     let mut up = connect(exchange, sending, &endpoint, tried, deadline).await?;
     up.requests = up.requests.saturating_add(1);
+    exchange.record.upstream_connection = sending.shows_more().then(|| (up.id, up.local_addr()));
     let upstream = &sending.upstream;
     count!(upstream, endpoint, request_total, 1);
     count!(upstream, endpoint, request_active, 1);
@@ -406,8 +414,9 @@ async fn converse(
     let can_retry = tried.retries_left(sending);
     let Exchange { connection, slot, len, record, keep } = exchange;
     let Connection { stream, info, timer, .. } = &mut **connection;
-    let Slot { inbound, head, response, response_bytes, list, down, up: up_buffers, .. } =
-        &mut **slot;
+    let Slot {
+        inbound, head, response, response_bytes, list, path, down, up: up_buffers, ..
+    } = &mut **slot;
     response.reset();
     // A try that failed may have left an interim response here.
     down.0.clear();
@@ -418,6 +427,7 @@ async fn converse(
         info,
         head,
         list,
+        path,
         response_bytes,
         record,
         len: *len,
@@ -556,6 +566,7 @@ struct Responder<'a> {
     info: &'a ConnInfo,
     head: &'a RequestHead,
     list: &'a mut HeaderList,
+    path: &'a [u8],
     response_bytes: &'a mut Vec<u8>,
     record: &'a mut Record,
     len: usize,
@@ -609,6 +620,7 @@ impl Respond for Responder<'_> {
                 now: self.worker.clock.now(),
                 request: Some((self.head, &request[..self.len])),
                 response: Some(from),
+                path: self.path,
             };
             self.list.load(response.fields());
             self.list.edit(from, sending.route.response_edits(), &view);
@@ -641,6 +653,8 @@ fn encode_request(
     let mut path = std::mem::take(&mut exchange.slot.path);
     let mut list = std::mem::take(&mut exchange.slot.list);
     path.clear();
+    // Edits of the request see it as the client sent it.
+    (exchange.record.path_rewritten, exchange.record.host) = (false, None);
     let request = exchange.request_bytes();
     let head = &exchange.slot.head;
     out.extend_from_slice(head.method_span().of(request));
@@ -671,6 +685,7 @@ fn encode_request(
     out.extend_from_slice(b"\r\n");
     let framing = head.framing();
     exchange.slot.path = path;
+    (exchange.record.path_rewritten, exchange.record.host) = (rewritten, host);
     exchange.slot.list = list;
     MessageWriter::new(out, tail, framing)
 }

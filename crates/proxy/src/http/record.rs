@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use rosn_cluster::Endpoint;
 use rosn_config::checked::{self, Network};
 use rosn_config::{Variable, Variables};
-use rosn_h1::{Method, RequestHead, Version};
-use rosn_net::ConnInfo;
+use rosn_h1::{Method, RequestHead};
+use rosn_net::{ConnInfo, PeerAddr};
 
 use super::failure::Flags;
 use super::headers::Fields;
@@ -19,6 +19,8 @@ use crate::upstream::Upstream;
 /// What happened, so far.
 #[derive(Default)]
 pub(crate) struct Record {
+    /// Which request it is; 0 where nothing asks for it.
+    pub(crate) id: u64,
     /// When the head of the request was there. All times are nanoseconds of the worker's clock.
     pub(crate) start: u64,
     /// When the whole request had been sent on; 0 = not yet.
@@ -41,6 +43,14 @@ pub(crate) struct Record {
     pub(crate) failure: Option<String>,
     pub(crate) tries: u32,
     pub(crate) direct: bool,
+    /// The response is not an upstream's.
+    pub(crate) own: bool,
+    /// The connection that the request went to, and this end's address of it.
+    pub(crate) upstream_connection: Option<(u64, Option<Rc<PeerAddr>>)>,
+    /// The path that went to the upstream is that of [`View::path`], and not the client's.
+    pub(crate) path_rewritten: bool,
+    /// The Host that went to the upstream, where it is not the client's.
+    pub(crate) host: Option<Vec<u8>>,
     pub(crate) global_timeout: Option<Duration>,
     pub(crate) try_timeout: Option<Duration>,
 }
@@ -57,6 +67,8 @@ pub(crate) struct View<'a> {
     pub(crate) request: Option<(&'a RequestHead, &'a [u8])>,
     /// The response of the upstream, as it came.
     pub(crate) response: Option<Fields<'a>>,
+    /// The path and query that went to the upstream, if [`Record::path_rewritten`].
+    pub(crate) path: &'a [u8],
 }
 
 impl Variables for View<'_> {
@@ -111,7 +123,9 @@ impl View<'_> {
             Variable::ListenerPort => {
                 self.listener.address.port().is_some_and(|port| show(out, port))
             }
-            Variable::DownstreamProtocol | Variable::UpstreamProtocol => put(out, Some(b"Http1")),
+            Variable::Protocol | Variable::DownstreamProtocol | Variable::UpstreamProtocol => {
+                put(out, Some(b"Http1"))
+            }
             Variable::Scheme | Variable::RequestScheme => {
                 debug_assert!(self.listener.network != Network::Udp);
                 put(out, Some(b"http"))
@@ -121,13 +135,15 @@ impl View<'_> {
     }
 
     fn write_request(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
-        if matches!(variable, Variable::Protocol) {
-            let old = self.request.is_some_and(|(head, _)| head.version() == Version::Http10);
-            return put(out, Some(if old { b"HTTP/1.0" } else { b"HTTP/1.1" }));
-        }
         let Some((head, bytes)) = self.request else { return false };
         match variable {
+            Variable::Authority if self.record.host.is_some() => {
+                put(out, self.record.host.as_deref())
+            }
             Variable::Host | Variable::Authority => put(out, Some(head.authority(bytes))),
+            Variable::Path if self.record.path_rewritten => {
+                put(out, self.path.split(|byte| *byte == b'?').next())
+            }
             Variable::Path
             | Variable::PathOriginal
             | Variable::RequestPath
@@ -152,7 +168,21 @@ impl View<'_> {
             }
             Variable::ResponseFlag => show(out, !record.flags.is_empty()),
             Variable::ResponseFlags => !record.flags.is_empty() && show(out, record.flags),
-            Variable::UpstreamHost => record.endpoint.as_ref().is_some_and(|e| show(out, e.addr())),
+            Variable::UpstreamHost => record.endpoint.as_ref().is_some_and(|endpoint| {
+                match endpoint.hostname() {
+                    "" => show(out, endpoint.addr()),
+                    name => put(out, Some(name.as_bytes())),
+                }
+            }),
+            Variable::UpstreamConnectionId => {
+                record.upstream_connection.as_ref().is_some_and(|(id, _)| show(out, id))
+            }
+            Variable::UpstreamLocalAddress => {
+                let local = record.upstream_connection.as_ref().and_then(|(_, local)| local.as_ref());
+                local.is_some_and(|local| show(out, local))
+            }
+            Variable::StreamId => record.id > 0 && show(out, record.id),
+            Variable::ProxyHijackStatus => record.own && show(out, record.status),
             Variable::UpstreamCluster => {
                 put(out, record.upstream.as_ref().map(|u| u.cluster.name().as_bytes()))
             }

@@ -4,13 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rosn_cluster::{Endpoint, Permit};
-use rosn_net::Stream;
+use rosn_net::{PeerAddr, Stream};
 
 use super::{Upstream, count};
 
 /// An open connection to an endpoint; dropping it closes it.
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
+    /// Which connection it is, for the access log.
+    pub(crate) id: u64,
+    /// This end's address, once somebody has asked.
+    local: Option<Rc<PeerAddr>>,
     /// Requests that were sent on it.
     pub(crate) requests: u32,
     /// When it was put into the pool, in nanoseconds of the worker's clock.
@@ -20,8 +24,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, held: Held) -> Self {
-        Self { stream, requests: 0, idle_since: 0, endpoint: Arc::clone(&held.endpoint), held }
+    pub(super) fn new(stream: Stream, id: u64, held: Held) -> Self {
+        let endpoint = Arc::clone(&held.endpoint);
+        Self { stream, id, local: None, requests: 0, idle_since: 0, endpoint, held }
+    }
+
+    /// This end's address; `None` where the connection is gone.
+    pub(crate) fn local_addr(&mut self) -> Option<Rc<PeerAddr>> {
+        if self.local.is_none() {
+            self.local = self.stream.local_addr().ok().map(Rc::new);
+        }
+        self.local.clone()
     }
 
     /// The stream, and what keeps it counted.

@@ -313,7 +313,10 @@ impl Upstream {
         })
         .await;
         match dialed {
-            Ok(stream) => Ok(Connection::new(stream, Held::new(self, endpoint, permit))),
+            Ok(stream) => {
+                let held = Held::new(self, endpoint, permit);
+                Ok(Connection::new(stream, worker.next_upstream(), held))
+            },
             Err(failure) => {
                 count!(self, endpoint, connection_con_fail, 1);
                 Err(failure)
