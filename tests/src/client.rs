@@ -191,8 +191,8 @@ impl Client {
         loop {
             let found = self.read[from..].windows(4).position(|four| four == b"\r\n\r\n");
             if let Some(end) = found {
-                let head = self.read.drain(..from + end + 4).collect();
-                return String::from_utf8(head).expect("a head in UTF-8");
+                let head: Vec<u8> = self.read.drain(..from + end + 4).collect();
+                return String::from_utf8_lossy(&head).into_owned();
             }
             from = self.read.len().saturating_sub(3);
             let read = self.fill().expect("read a head");
