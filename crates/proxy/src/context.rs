@@ -51,6 +51,7 @@ pub struct Worker {
     pub(crate) rng: RefCell<fastrand::Rng>,
     pub(crate) date: DateCache,
     copy_buffer: RefCell<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "they are handed out and taken back without a copy")]
     slots: RefCell<Vec<Box<Slot>>>,
     plan: RefCell<Rc<Plan>>,
     draining: Cell<bool>,

@@ -210,9 +210,8 @@ impl Answers {
                 timer.poll_expired(cx.waker());
                 self.session.socket.poll_recv_ready(cx).map_ok(|()| true)
             });
-            match ready.await {
-                Ok(false) => break,
-                Ok(true) | Err(_) => {}
+            if matches!(ready.await, Ok(false)) {
+                break;
             }
             buffer.resize(MAX_DATAGRAM, 0);
             for _ in 0..BUDGET {

@@ -364,7 +364,7 @@ mod tests {
         let patterns: Vec<String> = (0..SET_FROM * 2).map(|n| format!("^/{n}/")).collect();
         let keys: Vec<_> = patterns.iter().map(|pattern| Key::Search(pattern)).collect();
         assert_eq!(all_found(&keys, "/9/x"), [9]);
-        assert_eq!(all_found(&keys, "/99/x"), []);
+        assert!(all_found(&keys, "/99/x").is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ async fn closes_in_two_ways() {
     let (one, mut other) = tcp().await;
     one.reset();
     let error = other.read(&mut [0]).await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 
     let (one, other) = UnixStream::pair().unwrap();
     Stream::from(one).reset();
@@ -28,7 +28,7 @@ async fn closes_in_two_ways() {
 async fn reads_without_a_buffer_while_waiting() {
     let (mut one, other) = tcp().await;
     let mut buf = [0; 8];
-    assert_eq!(other.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(other.try_read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
     let slices = [IoSlice::new(b"ab"), IoSlice::new(b"cd")];
     assert_eq!(one.write_vectored(&slices).await.unwrap(), 4);
     poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
@@ -36,7 +36,7 @@ async fn reads_without_a_buffer_while_waiting() {
     one.shutdown_write().unwrap();
     poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
     while let Err(error) = other.try_read(&mut buf) {
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
         poll_fn(|cx| other.poll_read_ready(cx)).await.unwrap();
     }
     assert!(one.plain_fd().is_some() && one.is_write_vectored());
@@ -52,5 +52,5 @@ async fn a_connection_that_was_not_redirected_has_no_other_destination() {
     }
     let (one, _other) = UnixStream::pair().unwrap();
     let error = crate::original_dst(&one.into()).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
 }

@@ -93,6 +93,7 @@ pub(crate) struct Traffic {
 }
 
 /// How far the response has come.
+#[expect(clippy::large_enum_variant, reason = "an exchange has one, and most come to have a body")]
 pub(crate) enum Down {
     /// Its head is awaited.
     Head,

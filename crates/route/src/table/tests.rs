@@ -357,7 +357,7 @@ fn faults_say_where() {
     let fault = RouteFault::UnknownCluster("gone".into());
     assert_eq!(
         error,
-        CompileError::Route { virtual_host: "host b".into(), route: 1, fault: fault.clone() }
+        CompileError::Route { virtual_host: "host b".into(), route: 1, fault }
     );
     assert_eq!(error.to_string(), "virtual host `host b`, route 1: there is no cluster `gone`");
 
