@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use rosn_base::Timer;
-use rosn_cluster::{Endpoint, Outcome, Pick};
+use rosn_cluster::{Endpoint, Outcome, Permit, Pick};
 use rosn_config::checked::{HostRewrite, HttpProxy, Protocol};
 use rosn_h1::{BodyDecoder, Framing, Method, Name, RequestHead, ResponseHead, Version};
 use rosn_net::ConnInfo;
@@ -197,11 +197,11 @@ async fn try_until_done(
             Decision::After(wait) => wait,
         };
         let stats = sending.upstream.stats();
-        let Some(_permit) = sending.upstream.cluster.try_retry() else {
-            stats.request_retry_overflow.add(1);
-            exchange.record.flags.insert(Flags::OVERFLOW);
+        // What never reached a host is no load on the others: it may go on to them, in any number.
+        let is_free = matches!(decision, Decision::Now) || matches!(failure, Failure::Connect(_));
+        if !is_free && !may_retry(&mut tried.permit, sending, &mut exchange.record.flags) {
             return fail(exchange, failure).await;
-        };
+        }
         stats.request_retry.add(1);
         if let Some(body) = body {
             body.buffer.replay();
@@ -220,9 +220,23 @@ async fn try_until_done(
     }
 }
 
+/// Asks for the right to a retry, unless the request has it already.
+fn may_retry(permit: &mut Option<Permit>, sending: &Sending<'_>, flags: &mut Flags) -> bool {
+    if permit.is_none() {
+        *permit = sending.upstream.cluster.try_retry();
+    }
+    if permit.is_none() {
+        sending.upstream.stats().request_retry_overflow.add(1);
+        flags.insert(Flags::OVERFLOW);
+    }
+    permit.is_some()
+}
+
 /// What was tried so far.
 #[derive(Default)]
 struct Tried {
+    /// The right to retries, held until the last one has ended.
+    permit: Option<Permit>,
     /// Ids of endpoints that failed.
     endpoints: Vec<u64>,
     connects: u32,
@@ -433,6 +447,7 @@ async fn converse(
         len: *len,
         keep: *keep,
         can_retry,
+        permit: &mut tried.permit,
     };
     let mut attempt = Attempt {
         worker: &worker,
@@ -573,6 +588,7 @@ struct Responder<'a> {
     /// Whether the client's connection stays open.
     keep: bool,
     can_retry: bool,
+    permit: &'a mut Option<Permit>,
 }
 
 impl Respond for Responder<'_> {
@@ -582,7 +598,7 @@ impl Respond for Responder<'_> {
             && self.can_retry
             && retry.on_status(status)
             && (self.sending.idempotent || retry.names(status))
-            && self.sending.upstream.cluster.try_retry().is_some()
+            && may_retry(self.permit, self.sending, &mut self.record.flags)
     }
 
     fn encode(
