@@ -180,7 +180,8 @@ impl Connection {
             }
         }
         let mut partial = self.slot.is_some();
-        self.waited = false;
+        // A connection that was just accepted comes from the event loop.
+        self.waited = !self.stream.is_watched();
         let now = self.worker.clock.now();
         self.timer.set(now.saturating_add(if partial { header_timeout } else { idle }));
         loop {
