@@ -378,8 +378,19 @@ impl<R: Respond> Attempt<'_, R> {
 
     /// Looks whether the client is gone, or sends more requests, while the response is awaited.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        while !self.client_eof && self.body.is_none() && !self.inbound.room().is_empty() {
-            match ready!(poll_read(cx, self.client, self.inbound)) {
+        while !self.client_eof {
+            let read = match self.body.as_deref_mut() {
+                None if self.inbound.room().is_empty() => return Poll::Pending,
+                None => poll_read(cx, self.client, self.inbound),
+                // The body was sent whole: its buffer takes what follows it.
+                Some(body) => {
+                    if body.buffer.is_full() {
+                        return Poll::Pending;
+                    }
+                    body.buffer.poll_fill(cx, self.client)
+                }
+            };
+            match ready!(read) {
                 Ok(0) => self.client_eof = true,
                 Ok(count) => self.read_from_client += count as u64,
                 Err(_) => return Poll::Ready(Err(Failure::ClientGone)),

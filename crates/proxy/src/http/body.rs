@@ -114,6 +114,11 @@ impl BodyBuffer {
         !self.bytes.room().is_empty()
     }
 
+    /// Whether nothing more can be read without giving something up.
+    pub(crate) fn is_full(&mut self) -> bool {
+        self.bytes.room().is_empty()
+    }
+
     /// The storage, with the raw bytes that belong to what follows the body.
     pub(crate) fn into_rest(mut self) -> Buf {
         self.bytes.consume(self.raw);
