@@ -479,22 +479,65 @@ fn an_early_response_reaches_a_client_that_is_still_sending() {
 
 #[test]
 fn a_client_that_resets_takes_its_request_with_it() {
-    let (head, heads) = mpsc::channel();
-    let (head, heads) = (Mutex::new(head), heads);
-    let origin = raw(move |stream| {
-        head.lock().unwrap().send(()).unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nabc",
+    ] {
+        let (head, heads) = mpsc::channel();
+        let head = Mutex::new(head);
+        let origin = raw(move |stream| {
+            head.lock().unwrap().send(()).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let setup = Setup::new(&[origin.port()]);
+        let mut client = Client::connect(setup.port);
+        client.send(request);
+        heads.recv().unwrap();
+        socket2::SockRef::from(client.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let line = &setup.access(1)[0];
+        assert!(line.starts_with("499 DC true "), "{request}: {line}");
+        setup.rosn.settled_without_upstream();
+        assert_eq!(setup.downstream("request_499_total"), 1.0);
+        assert_eq!(setup.downstream("request_reset"), 1.0);
+    }
+}
+
+#[test]
+fn requests_that_come_while_another_waits_are_answered_in_order() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let origin = Origin::http(move |request| {
+        if request.target == "/0" {
+            let _ = held.lock().unwrap().recv();
+        }
+        ok(&format!("{} {}", request.target, String::from_utf8_lossy(&request.body)))
     });
-    let setup = Setup::new(&[origin.port()]);
-    let mut client = Client::connect(setup.port);
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    heads.recv().unwrap();
-    socket2::SockRef::from(client.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
-    drop(client);
-    assert!(setup.access(1)[0].starts_with("499 DC true "), "{:?}", setup.access(1));
-    setup.rosn.settled_without_upstream();
-    assert_eq!(setup.downstream("request_499_total"), 1.0);
-    assert_eq!(setup.downstream("request_reset"), 1.0);
+    for first in [
+        "GET /0 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /0 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    ] {
+        let setup = Setup::new(&[origin.port()]);
+        let before = origin.requests();
+        let mut client = Client::connect(setup.port);
+        client.send(first);
+        wait_until("the first request is there", || origin.requests() == before + 1);
+        for n in 1..100 {
+            client.send(format!(
+                "POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{:02}",
+                n
+            ));
+        }
+        release.send(()).unwrap();
+        assert!(client.read_response().text().starts_with("/0 "));
+        for n in 1..100 {
+            assert_eq!(client.read_response().text(), format!("/{n} {n:02}"));
+        }
+        drop(client);
+        setup.rosn.settled();
+    }
 }
 
 /// As `printf ... | nc` does.
