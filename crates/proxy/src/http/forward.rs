@@ -428,9 +428,8 @@ async fn converse(
     let can_retry = tried.retries_left(sending);
     let Exchange { connection, slot, len, record, keep } = exchange;
     let Connection { stream, info, timer, .. } = &mut **connection;
-    let Slot {
-        inbound, head, response, response_bytes, list, path, down, up: up_buffers, ..
-    } = &mut **slot;
+    let Slot { inbound, head, response, response_bytes, list, path, down, up: up_buffers, .. } =
+        &mut **slot;
     response.reset();
     // A try that failed may have left an interim response here.
     down.0.clear();

@@ -168,17 +168,18 @@ impl View<'_> {
             }
             Variable::ResponseFlag => show(out, !record.flags.is_empty()),
             Variable::ResponseFlags => !record.flags.is_empty() && show(out, record.flags),
-            Variable::UpstreamHost => record.endpoint.as_ref().is_some_and(|endpoint| {
-                match endpoint.hostname() {
+            Variable::UpstreamHost => {
+                record.endpoint.as_ref().is_some_and(|endpoint| match endpoint.hostname() {
                     "" => show(out, endpoint.addr()),
                     name => put(out, Some(name.as_bytes())),
-                }
-            }),
+                })
+            }
             Variable::UpstreamConnectionId => {
                 record.upstream_connection.as_ref().is_some_and(|(id, _)| show(out, id))
             }
             Variable::UpstreamLocalAddress => {
-                let local = record.upstream_connection.as_ref().and_then(|(_, local)| local.as_ref());
+                let local =
+                    record.upstream_connection.as_ref().and_then(|(_, local)| local.as_ref());
                 local.is_some_and(|local| show(out, local))
             }
             Variable::StreamId => record.id > 0 && show(out, record.id),

@@ -316,7 +316,7 @@ impl Upstream {
             Ok(stream) => {
                 let held = Held::new(self, endpoint, permit);
                 Ok(Connection::new(stream, worker.next_upstream(), held))
-            },
+            }
             Err(failure) => {
                 count!(self, endpoint, connection_con_fail, 1);
                 Err(failure)
