@@ -1,4 +1,5 @@
 //! The access log: MOSN's default line, every variable, JSON.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
 //! The command line against a running process: start, stop, reload, watch, signals, exit codes.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::fs;
 use std::net::TcpListener;

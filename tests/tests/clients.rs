@@ -1,4 +1,5 @@
 //! Real clients before rosn, real servers behind it.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! When an upstream is slow, gone or mad, and what is tried again. After each case nothing is left open.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

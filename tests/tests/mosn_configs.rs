@@ -1,5 +1,6 @@
 //! MOSN's public examples, each loaded as the file that it is, with traffic from end to end where what it uses
 //! is there, and `rosn check` naming what is not.
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
