@@ -355,10 +355,7 @@ fn faults_say_where() {
     let routes = vec![route(0, prefix("/"), vec![]), Arc::new(unknown)];
     let error = compile(&router(vec![("a", vec![]), ("b", routes)])).unwrap_err();
     let fault = RouteFault::UnknownCluster("gone".into());
-    assert_eq!(
-        error,
-        CompileError::Route { virtual_host: "host b".into(), route: 1, fault }
-    );
+    assert_eq!(error, CompileError::Route { virtual_host: "host b".into(), route: 1, fault });
     assert_eq!(error.to_string(), "virtual host `host b`, route 1: there is no cluster `gone`");
 
     for kind in [
