@@ -166,6 +166,11 @@ impl<R: Respond> Attempt<'_, R> {
         matches!(&self.down, Down::Body { writer, .. } if writer.is_waiting())
     }
 
+    /// Whether the request waits for the client to send more of its body.
+    pub(crate) fn waits_for_body(&self) -> bool {
+        !self.request_done && self.request_failed.is_none() && !self.request.is_waiting()
+    }
+
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(body) = self.body.as_deref_mut() else {
             let mut none = BodyBuffer::new(Buf::default(), false);
@@ -196,7 +201,7 @@ impl<R: Respond> Attempt<'_, R> {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
                 Ok(count) => {
                     self.read_from_client += count as u64;
-                    self.progress = self.worker.clock.now();
+                    self.progress = self.worker.clock.refresh();
                 }
             }
         }
@@ -257,7 +262,7 @@ impl<R: Respond> Attempt<'_, R> {
                         Ok(0) => decoder.eof().map_err(|error| Failure::Broken(Some(error)))?,
                         Ok(count) => {
                             self.read_from_upstream += count as u64;
-                            self.progress = self.worker.clock.now();
+                            self.progress = self.worker.clock.refresh();
                         }
                         Err(_) => return Poll::Ready(Err(Failure::Broken(None))),
                     }

@@ -74,6 +74,8 @@ pub(crate) enum Failure {
     ClientGone,
     /// The client did not read the response in time.
     ClientStalled,
+    /// The client did not go on with its body in time.
+    ClientSlow,
     /// The client broke the framing of its body.
     ClientBody(BodyError),
     /// The body is larger than `max_request_body_size`.
@@ -91,6 +93,7 @@ impl Failure {
             Self::Status(status) => *status,
             Self::ClientGone | Self::ClientStalled => 499,
             Self::ClientBody(_) => 400,
+            Self::ClientSlow => 408,
             Self::BodyTooLarge => 413,
             _ => 502,
         }
@@ -111,7 +114,7 @@ impl Failure {
             Self::Status(_) => Flags::default(),
             Self::Broken(_) => Flags::UPSTREAM_TERMINATED,
             Self::ClientGone => Flags::DOWNSTREAM_RESET,
-            Self::ClientStalled => Flags::STREAM_IDLE,
+            Self::ClientStalled | Self::ClientSlow => Flags::STREAM_IDLE,
             Self::ClientBody(_) | Self::BodyTooLarge => Flags::DOWNSTREAM_PROTOCOL,
         }
     }
@@ -120,7 +123,11 @@ impl Failure {
     pub(crate) fn is_downstream(&self) -> bool {
         matches!(
             self,
-            Self::ClientGone | Self::ClientStalled | Self::ClientBody(_) | Self::BodyTooLarge
+            Self::ClientGone
+                | Self::ClientStalled
+                | Self::ClientSlow
+                | Self::ClientBody(_)
+                | Self::BodyTooLarge
         )
     }
 
@@ -144,6 +151,7 @@ impl Failure {
             Self::TryTimeout | Self::Timeout => "the upstream did not respond in time",
             Self::Status(_) | Self::Broken(_) => "the upstream failed",
             Self::ClientGone | Self::ClientStalled => "the client is gone",
+            Self::ClientSlow => "the request body did not come in time",
             Self::ClientBody(_) => "the request body is invalid",
             Self::BodyTooLarge => "the request body is too large",
         }

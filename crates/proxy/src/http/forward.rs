@@ -424,7 +424,7 @@ async fn converse(
     let worker = Rc::clone(&exchange.connection.worker);
     let request = encode_request(exchange, sending, &up.endpoint);
     let limits = exchange.connection.head_limits();
-    let deadlines = Deadlines::new(sending, worker.clock.now(), deadline, exchange.connection);
+    let deadlines = Deadlines::new(sending, worker.clock.now(), deadline, exchange);
     let can_retry = tried.retries_left(sending);
     let Exchange { connection, slot, len, record, keep } = exchange;
     let Connection { stream, info, timer, .. } = &mut **connection;
@@ -531,14 +531,24 @@ struct Deadlines {
     own: u64,
     /// How long a response that has begun may stand still.
     pause: u64,
-    /// How long the client may read nothing.
+    /// How long the client may read nothing, or send nothing of its body.
     stall: u64,
+    /// The client sends its body when the upstream says so.
+    expects: bool,
 }
 
 impl Deadlines {
-    fn new(sending: &Sending<'_>, now: u64, whole: u64, connection: &Connection) -> Self {
+    fn new(sending: &Sending<'_>, now: u64, whole: u64, exchange: &Exchange<'_>) -> Self {
         let own = sending.try_timeout.map_or(NEVER, |timeout| now.saturating_add(timeout));
-        Self { begin: now, whole, own, pause: sending.timeout, stall: connection.stall_timeout() }
+        let stall = exchange.connection.stall_timeout();
+        let expects = exchange.slot.head.expects_continue();
+        Self { begin: now, whole, own, pause: sending.timeout, stall, expects }
+    }
+
+    /// Whether it is for the client to send more of its body.
+    fn client_is_due<R: Respond>(&self, attempt: &Attempt<'_, R>) -> bool {
+        let asked = !self.expects || attempt.interim > 0 || attempt.read_from_client > 0;
+        attempt.waits_for_body() && asked
     }
 
     /// What has happened, if the present deadline has passed; else the timer is set to it.
@@ -552,6 +562,8 @@ impl Deadlines {
             attempt.progress.saturating_add(self.stall)
         } else if attempt.has_begun() {
             attempt.progress.saturating_add(self.pause)
+        } else if self.client_is_due(attempt) {
+            attempt.progress.saturating_add(self.stall)
         } else {
             // The time that the client takes for its body is its own.
             let uploading = attempt.progress.saturating_sub(self.begin);
@@ -560,6 +572,7 @@ impl Deadlines {
         if attempt.worker.clock.now() >= due {
             return Some(match attempt {
                 _ if attempt.waits_for_client() => Failure::ClientStalled,
+                _ if !attempt.has_begun() && self.client_is_due(attempt) => Failure::ClientSlow,
                 _ if attempt.has_begun() || self.whole <= self.own => Failure::Timeout,
                 _ => Failure::TryTimeout,
             });

@@ -307,15 +307,13 @@ impl Connection {
     /// Ends the connection so that the client can read what was sent although it is still sending: a
     /// close with unread bytes would be a reset (RFC 9112 section 9.6).
     async fn linger(&mut self) {
-        const TIME: u64 = 2_000_000_000;
-        const BYTES: usize = 1 << 20;
+        const TIME: u64 = 5_000_000_000;
         if self.stream.shutdown_write().is_err() {
             return;
         }
         self.timer.set(self.worker.clock.refresh() + TIME);
         let mut buffer = self.worker.upstream_buffers.take();
-        let mut left = BYTES;
-        while left > 0 {
+        loop {
             buffer.clear();
             let read = poll_fn(|cx| {
                 if self.timer.poll_expired(cx.waker()) {
@@ -323,9 +321,8 @@ impl Connection {
                 }
                 poll_read(cx, &mut self.stream, &mut buffer)
             });
-            match read.await {
-                Ok(count) if count > 0 => left = left.saturating_sub(count),
-                _ => break,
+            if !matches!(read.await, Ok(1..)) {
+                break;
             }
         }
         self.worker.upstream_buffers.give(buffer);
