@@ -13,6 +13,9 @@ const TICK: u64 = 10_000_000;
 /// Slots of the wheel; a timer is visited once a turn at the least.
 const SLOTS: usize = 256;
 
+/// Entries that are kept for reuse.
+const KEEP: usize = 1024;
+
 /// A deadline "never".
 const NEVER: u64 = u64::MAX;
 
@@ -29,6 +32,9 @@ struct Inner {
     tick: u64,
     /// How many visits are queued in all slots.
     queued: usize,
+    /// Entries without an owner. The next timers get them, warm, with the visits that they still have
+    /// queued, so that short connections leave nothing behind to be cleaned up later.
+    free: Vec<Rc<Entry>>,
     /// Wakes the driver when a visit is queued before the one it sleeps for.
     driver: Option<Waker>,
     sleeping_until: u64,
@@ -44,7 +50,7 @@ struct Entry {
     waker: RefCell<Option<Waker>>,
 }
 
-/// One deadline in a [`Wheel`]; dropping it takes it out.
+/// One deadline in a [`Wheel`]; dropping it gives up the deadline.
 #[derive(Debug)]
 pub struct Timer {
     entry: Rc<Entry>,
@@ -57,6 +63,7 @@ impl Default for Inner {
             slots: (0..SLOTS).map(|_| Vec::new()).collect(),
             tick: 0,
             queued: 0,
+            free: Vec::new(),
             driver: None,
             sleeping_until: NEVER,
         }
@@ -71,13 +78,16 @@ impl Wheel {
 
     /// A timer without a deadline.
     pub fn timer(&self) -> Timer {
-        let entry = Entry {
-            deadline: Cell::new(NEVER),
-            visit: Cell::new(NEVER),
-            fired: Cell::new(false),
-            waker: RefCell::new(None),
-        };
-        Timer { entry: Rc::new(entry), wheel: Rc::clone(&self.inner) }
+        let free = self.inner.borrow_mut().free.pop();
+        let entry = free.unwrap_or_else(|| {
+            Rc::new(Entry {
+                deadline: Cell::new(NEVER),
+                visit: Cell::new(NEVER),
+                fired: Cell::new(false),
+                waker: RefCell::new(None),
+            })
+        });
+        Timer { entry, wheel: Rc::clone(&self.inner) }
     }
 
     /// Handles all visits up to `now` (nanoseconds), waking the owners of timers that expired.
@@ -162,6 +172,17 @@ impl Inner {
         {
             self.sleeping_until = tick;
             driver.wake();
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.clear();
+        drop(self.entry.waker.take());
+        let mut wheel = self.wheel.borrow_mut();
+        if wheel.free.len() < KEEP {
+            wheel.free.push(Rc::clone(&self.entry));
         }
     }
 }
