@@ -33,7 +33,9 @@ pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize
         Record { start: worker.clock.now(), bytes_received: len as u64, ..Record::default() };
     record.id = worker.next_request();
     let keep = slot.head.keep_alive() && present && !worker.is_draining();
-    let next = Exchange { connection, slot, len, record: &mut record, keep }.run(&serving).await;
+    let exchange =
+        Exchange { connection, slot, len, record: &mut record, keep, body_was_read: false };
+    let next = exchange.run(&serving).await;
     record.end = worker.clock.refresh();
     finish(connection, slot, len, &mut record, listener);
     slot.inbound.consume(len);
@@ -125,6 +127,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) record: &'a mut Record,
     /// Whether the connection may serve another request.
     pub(crate) keep: bool,
+    /// Whether the request's body was read to its end.
+    pub(crate) body_was_read: bool,
 }
 
 impl Exchange<'_> {
@@ -283,7 +287,8 @@ impl Exchange<'_> {
 
     /// Whether the request has a body that was not read.
     fn has_unread_body(&self) -> bool {
-        !matches!(self.slot.head.framing(), Framing::None | Framing::Length(0))
+        !self.body_was_read
+            && !matches!(self.slot.head.framing(), Framing::None | Framing::Length(0))
     }
 
     /// Whether bytes came behind the head.

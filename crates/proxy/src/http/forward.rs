@@ -173,6 +173,9 @@ async fn try_until_done(
             Ok(next) => return next,
             Err(failure) => failure,
         };
+        // After a fault of the client's own, its connection is not trusted any more.
+        exchange.body_was_read = !failure.is_downstream()
+            && body.as_ref().is_some_and(|body| body.decoder.is_end());
         if let Some(endpoint) = &exchange.record.endpoint {
             count_failure(&sending.upstream, endpoint, &failure);
         }
@@ -426,7 +429,7 @@ async fn converse(
     let limits = exchange.connection.head_limits();
     let deadlines = Deadlines::new(sending, worker.clock.now(), deadline, exchange);
     let can_retry = tried.retries_left(sending);
-    let Exchange { connection, slot, len, record, keep } = exchange;
+    let Exchange { connection, slot, len, record, keep, .. } = exchange;
     let Connection { stream, info, timer, .. } = &mut **connection;
     let Slot { inbound, head, response, response_bytes, list, path, down, up: up_buffers, .. } =
         &mut **slot;
