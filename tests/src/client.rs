@@ -317,3 +317,16 @@ impl Client {
         self
     }
 }
+
+impl Read for Client {
+    /// What was read ahead comes first.
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.read.is_empty() && self.fill()? == 0 {
+            return Ok(0);
+        }
+        let count = into.len().min(self.read.len());
+        into[..count].copy_from_slice(&self.read[..count]);
+        self.read.drain(..count);
+        Ok(count)
+    }
+}

@@ -263,15 +263,10 @@ impl Play {
         let mut bytes = Vec::new();
         let mut buffer = [0; 16 << 10];
         loop {
-            let (request, length) = match parse(&bytes) {
-                Ok(found) => found,
-                Err(_) => match stream.read(&mut buffer) {
-                    Ok(count @ 1..) => {
-                        bytes.extend_from_slice(&buffer[..count]);
-                        continue;
-                    }
-                    _ => return,
-                },
+            let Ok((request, length)) = parse(&bytes) else {
+                let Ok(count @ 1..) = stream.read(&mut buffer) else { return };
+                bytes.extend_from_slice(&buffer[..count]);
+                continue;
             };
             bytes.drain(..length);
             let target = request.head.split(' ').nth(1).unwrap_or_default();
