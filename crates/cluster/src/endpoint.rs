@@ -271,10 +271,16 @@ impl Endpoint {
     /// The cost of a further request at `now` nanoseconds since the epoch (mosn.io,
     /// `LB_PEAK_EWMA`): the usual duration, times the requests under way, over the share of good
     /// responses. Never zero.
+    ///
+    /// An endpoint without requests becomes the cheaper the longer it has none, and is the cheapest before
+    /// the first: else one that was slow once, or that others came before, might never be tried. One that
+    /// does not answer tends to what is usual in the cluster.
     pub(crate) fn cost(&self, now: u64, biases: &Balancing) -> f64 {
         let State { common, client_errors, server_errors, .. } = &*self.state;
-        let duration = self.state.duration.value(now, common.usual_duration(now));
-        let requests = f64::from(self.active_requests()) + 1.0;
+        let active = self.active_requests();
+        let rest = if active == 0 { 0.0 } else { common.usual_duration(now) };
+        let duration = self.state.duration.value(now, rest);
+        let requests = f64::from(active) + 1.0;
         let good = power(1.0 - client_errors.value(now, 0.0), biases.client_error_bias)
             * power(1.0 - server_errors.value(now, 0.0), biases.server_error_bias);
         duration.max(1.0) * power(requests, biases.active_request_bias) / good.max(0.1)
@@ -381,7 +387,10 @@ pub(crate) mod tests {
     fn the_cost_is_duration_times_requests_over_good_responses() {
         let endpoint = endpoint(BalancerKind::PeakEwma, "10.0.0.1:80");
         let biases = Balancing { server_error_bias: 2.0, ..Balancing::default() };
-        assert_eq!(endpoint.cost(1, &biases), 10e9, "no data: the first guess");
+        assert_eq!(endpoint.cost(1, &biases), 1.0, "no data, nothing to do");
+        endpoint.request_started();
+        assert_eq!(endpoint.cost(1, &biases), 2.0 * 10e9, "no data: the first guess");
+        endpoint.request_ended();
         let took = Duration::from_millis(1);
         endpoint.observe_at(1, took, Outcome::Success);
         assert!((endpoint.cost(1, &biases) - 1e6).abs() < 1.0);

@@ -266,6 +266,23 @@ fn peak_ewma_tries_a_slow_endpoint_again_after_a_while() {
     assert_eq!(fixture.pick(&later), Some(1), "both are as the others again, and one is busy");
 }
 
+/// With two endpoints the one that answered first was always cheaper than what was not known of the
+/// other.
+#[test]
+fn peak_ewma_tries_all_endpoints() {
+    for count in 2..5 {
+        let mut fixture = Fixture::new(Kind::PeakEwma, &vec![1; count]);
+        let mut picks = vec![0; count];
+        for _ in 0..100 {
+            let picked = fixture.pick(&Pick::default()).unwrap();
+            picks[picked] += 1;
+            let millis = if picked == 0 { 60 } else { 1 };
+            fixture.endpoint(picked).observe(Duration::from_millis(millis), Outcome::Success);
+        }
+        assert!(picks.iter().all(|picks| *picks > 0) && picks[0] < 5, "{picks:?}");
+    }
+}
+
 #[test]
 fn a_single_endpoint_is_picked_only_when_healthy_or_in_a_panic() {
     for kind in KINDS {
