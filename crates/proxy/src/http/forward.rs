@@ -174,8 +174,8 @@ async fn try_until_done(
             Err(failure) => failure,
         };
         // After a fault of the client's own, its connection is not trusted any more.
-        exchange.body_was_read = !failure.is_downstream()
-            && body.as_ref().is_some_and(|body| body.decoder.is_end());
+        exchange.body_was_read =
+            !failure.is_downstream() && body.as_ref().is_some_and(|body| body.decoder.is_end());
         if let Some(endpoint) = &exchange.record.endpoint {
             count_failure(&sending.upstream, endpoint, &failure);
         }
