@@ -267,6 +267,7 @@ fn several_logs_and_a_switch() {
     };
     switch(&setup, "disable_log");
     assert_eq!(Client::connect(setup.port).get("/two").status, 200);
+    setup.rosn.settled(); // the line is written after the response
     switch(&setup, "enable_log");
     assert_eq!(Client::connect(setup.port).get("/three").status, 200);
     assert_eq!(setup.lines(2), ["/one", "/three"]);
