@@ -82,7 +82,8 @@ pub(crate) async fn serve(
     _admission: Admission,
 ) {
     let timer = worker.wheel.timer();
-    let waited = false;
+    // A connection that was just accepted comes from the event loop.
+    let waited = true;
     let mut connection = Connection { worker, serving, stream, info, timer, waited, slot: None };
     let end = connection.run().await;
     if let Some(slot) = connection.slot.take() {
@@ -146,6 +147,7 @@ impl Connection {
                     let mut slot = self.slot.take().expect("a head was parsed in it");
                     let next = exchange::run(self, &mut slot, len).await;
                     self.slot = Some(slot);
+                    self.waited = false;
                     match next {
                         Next::KeepAlive if !self.worker.is_draining() => {}
                         Next::KeepAlive => return End::Close,
@@ -180,8 +182,6 @@ impl Connection {
             }
         }
         let mut partial = self.slot.is_some();
-        // A connection that was just accepted comes from the event loop.
-        self.waited = !self.stream.is_watched();
         let now = self.worker.clock.now();
         self.timer.set(now.saturating_add(if partial { header_timeout } else { idle }));
         loop {
