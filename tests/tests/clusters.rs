@@ -394,7 +394,7 @@ fn maglev_keeps_a_header_on_its_host() {
     let first: Vec<String> = (0..60).map(of_user).collect();
     let second: Vec<String> = (0..60).map(of_user).collect();
     assert_eq!(first, second);
-    let mut used = first.clone();
+    let mut used = first;
     used.sort();
     used.dedup();
     assert_eq!(used.len(), 5, "sixty users on {used:?}");

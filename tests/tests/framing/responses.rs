@@ -47,7 +47,7 @@ impl Probe {
         self
     }
 
-    fn to_head(self) -> Self {
+    fn by_head(self) -> Self {
         self.to("HEAD /probe HTTP/1.1\r\nHost: a\r\n\r\n")
     }
 
@@ -406,16 +406,16 @@ fn extras() -> Vec<Probe> {
             "9112 6.3",
             "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n",
         )
-        .to_head(),
+        .by_head(),
         passes("a body to HEAD", "9110 9.3.2", OK, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
-            .to_head(),
+            .by_head(),
         passes(
             "a chunked body to HEAD",
             "9110 9.3.2",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\n\r\n",
         )
-        .to_head(),
+        .by_head(),
         passes("one byte too many", "9112 6.3", format!("{OK}!"), OK),
         passes("a line end too many", "9112 6.3", format!("{OK}\r\n"), OK),
         passes("a megabyte too many", "9112 6.3", format!("{OK}{}", "x".repeat(1 << 20)), OK),
