@@ -523,7 +523,7 @@ fn all_nine_balancers_carry_http_tcp_and_udp() {
             tcp_listener("t", tcp_port, "tcp"),
             with(
                 rosn_tests::l4::udp_listener("u", udp_port, "udp"),
-                json!({ "connection_idle_timeout": "1s" }),
+                json!({ "connection_idle_timeout": "200ms" }),
             ),
         ];
         let clusters = [

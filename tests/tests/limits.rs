@@ -40,10 +40,7 @@ fn served(port: u16) -> Client {
 
 /// A connection that is not served: closed or reset, whatever it sends.
 fn is_refused(port: u16) -> bool {
-    let mut stream = match TcpStream::connect(local(port)) {
-        Ok(stream) => stream,
-        Err(_) => return true,
-    };
+    let Ok(mut stream) = TcpStream::connect(local(port)) else { return true };
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     !matches!(std::io::Read::read(&mut stream, &mut [0]), Ok(1..))
