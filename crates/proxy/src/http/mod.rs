@@ -2,12 +2,16 @@
 
 mod attempt;
 mod body;
+mod converse;
 mod exchange;
 mod failure;
 mod forward;
 mod headers;
 mod record;
 mod reply;
+mod request;
+mod respond;
+mod retry;
 mod writer;
 
 use std::cell::RefCell;

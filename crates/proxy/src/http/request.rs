@@ -1,0 +1,86 @@
+//! The head of a request on its way to an endpoint.
+
+use rosn_cluster::Endpoint;
+use rosn_config::checked::HostRewrite;
+use rosn_h1::{Framing, Name};
+
+use super::exchange::Exchange;
+use super::forward::Sending;
+use super::headers::Fields;
+use super::writer::MessageWriter;
+
+/// Encodes the head of the request for an endpoint. Made anew for each try, always from the head as the
+/// client sent it, so that rewrites never compound.
+pub(super) fn encode_request(
+    exchange: &mut Exchange<'_>,
+    sending: &Sending<'_>,
+    endpoint: &Endpoint,
+) -> MessageWriter {
+    let (mut out, tail) = std::mem::take(&mut exchange.slot.up);
+    let mut path = std::mem::take(&mut exchange.slot.path);
+    let mut list = std::mem::take(&mut exchange.slot.list);
+    path.clear();
+    // Edits of the request see it as the client sent it.
+    (exchange.record.path_rewritten, exchange.record.host) = (false, None);
+    let request = exchange.request_bytes();
+    let head = &exchange.slot.head;
+    out.extend_from_slice(head.method_span().of(request));
+    out.push(b' ');
+    let whole = head.path_and_query(request);
+    let rewritten = sending.forward.rewrite_path(whole, &mut path);
+    out.extend_from_slice(if rewritten { &path } else { whole });
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let host = host(exchange, sending, endpoint);
+    if let Some(host) = &host {
+        out.extend_from_slice(b"Host: ");
+        out.extend_from_slice(host);
+        out.extend_from_slice(b"\r\n");
+    }
+    let skip = |name| name == Name::Host && host.is_some();
+    let from = Fields { bytes: request, fields: head.fields() };
+    if !sending.route.request_edits().is_empty() {
+        list.load(head.fields());
+        let view = exchange.view(sending.listener);
+        list.edit(from, sending.route.request_edits(), &view);
+        list.encode(from, skip, &mut out);
+    } else {
+        from.encode(skip, &mut out);
+    }
+    if head.framing() == Framing::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    let framing = head.framing();
+    exchange.slot.path = path;
+    (exchange.record.path_rewritten, exchange.record.host) = (rewritten, host);
+    exchange.slot.list = list;
+    MessageWriter::new(out, tail, framing)
+}
+
+/// The Host to send, where it is not the client's own field.
+fn host(exchange: &Exchange<'_>, sending: &Sending<'_>, endpoint: &Endpoint) -> Option<Vec<u8>> {
+    let request = exchange.request_bytes();
+    let rewritten = match &sending.forward.host_rewrite {
+        Some(HostRewrite::Literal(host)) => Some(host.as_bytes().to_vec()),
+        Some(HostRewrite::Endpoint) if !endpoint.hostname().is_empty() => {
+            Some(endpoint.hostname().as_bytes().to_vec())
+        }
+        Some(HostRewrite::Header(name)) => exchange.header(name).map(<[u8]>::to_vec),
+        _ => None,
+    };
+    if rewritten.is_some() {
+        return rewritten;
+    }
+    let head = &exchange.slot.head;
+    if head.is_absolute_form() {
+        return Some(head.authority(request).to_vec());
+    }
+    // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112 section 3.2).
+    head.find(Name::Host).is_none().then(|| match endpoint.hostname() {
+        "" => endpoint
+            .addr()
+            .as_ip()
+            .map_or_else(|| b"localhost".to_vec(), |ip| ip.to_string().into()),
+        name => name.as_bytes().to_vec(),
+    })
+}

@@ -1,0 +1,99 @@
+//! The head of a response on its way to the client.
+
+use std::io::Write as _;
+
+use rosn_cluster::Permit;
+use rosn_h1::{Framing, RequestHead, ResponseHead, Version};
+use rosn_net::ConnInfo;
+
+use super::attempt::Respond;
+use super::forward::Sending;
+use super::headers::{Fields, HeaderList};
+use super::record::{Record, View};
+use super::reply;
+use super::retry::may_retry;
+use crate::context::Worker;
+
+/// Makes the head of the response for the client.
+pub(super) struct Responder<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) sending: &'a Sending<'a>,
+    pub(super) info: &'a ConnInfo,
+    pub(super) head: &'a RequestHead,
+    pub(super) list: &'a mut HeaderList,
+    pub(super) path: &'a [u8],
+    pub(super) response_bytes: &'a mut Vec<u8>,
+    pub(super) record: &'a mut Record,
+    pub(super) len: usize,
+    /// Whether the client's connection stays open.
+    pub(super) keep: bool,
+    pub(super) can_retry: bool,
+    pub(super) permit: &'a mut Option<Permit>,
+}
+
+impl Respond for Responder<'_> {
+    fn refuses(&mut self, status: u16, can_replay: bool) -> bool {
+        let Some(retry) = self.sending.forward.retry.as_ref() else { return false };
+        can_replay
+            && self.can_retry
+            && retry.on_status(status)
+            && (self.sending.idempotent || retry.names(status))
+            && may_retry(self.permit, self.sending, &mut self.record.flags)
+    }
+
+    fn encode(
+        &mut self,
+        response: &ResponseHead,
+        bytes: &[u8],
+        request: &[u8],
+        request_done: bool,
+        out: &mut Vec<u8>,
+    ) -> Framing {
+        self.record.status = response.status();
+        let sending = self.sending;
+        let from = Fields { bytes, fields: response.fields() };
+        if !sending.listener.access_logs.is_empty() {
+            self.response_bytes.clear();
+            self.response_bytes.extend_from_slice(bytes);
+        }
+        // What an HTTP/1.0 client reads ends with its length or with the connection.
+        let framing = match (response.framing(), sending.version) {
+            (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
+            (Framing::UntilClose, Version::Http11) => Framing::Chunked,
+            (framing, _) => framing,
+        };
+        self.keep &= request_done && framing != Framing::UntilClose && !self.worker.is_draining();
+        out.extend_from_slice(b"HTTP/1.1 ");
+        write!(out, "{} ", response.status()).expect("a Vec takes all bytes");
+        out.extend_from_slice(response.reason().of(bytes));
+        out.extend_from_slice(b"\r\n");
+        if !sending.route.response_edits().is_empty() {
+            let view = View {
+                record: self.record,
+                info: self.info,
+                listener: &sending.listener.config,
+                started: self.worker.clock.wall(self.record.start),
+                now: self.worker.clock.now(),
+                request: Some((self.head, &request[..self.len])),
+                response: Some(from),
+                path: self.path,
+            };
+            self.list.load(response.fields());
+            self.list.edit(from, sending.route.response_edits(), &view);
+            self.list.encode(from, |_| false, out);
+        } else {
+            from.encode(|_| false, out);
+        }
+        if let Some(cookie) = &sending.set_cookie {
+            out.extend_from_slice(b"Set-Cookie: ");
+            out.extend_from_slice(cookie.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        if framing == Framing::Chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        reply::connection(sending.version, self.keep, out);
+        out.extend_from_slice(b"\r\n");
+        framing
+    }
+}
