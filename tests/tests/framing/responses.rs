@@ -42,13 +42,13 @@ fn row(name: &'static str, rfc: &'static str, bytes: impl AsRef<[u8]>, expect: E
 }
 
 impl Probe {
-    fn to(mut self, request: impl AsRef<[u8]>) -> Self {
+    fn asked_by(mut self, request: impl AsRef<[u8]>) -> Self {
         self.request = request.as_ref().to_vec();
         self
     }
 
     fn by_head(self) -> Self {
-        self.to("HEAD /probe HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.asked_by("HEAD /probe HTTP/1.1\r\nHost: a\r\n\r\n")
     }
 
     fn then(mut self, end: ScriptEnd) -> Self {
@@ -296,7 +296,7 @@ fn interims() -> Vec<Probe> {
             format!("{}{OK}", many(3)),
             Expect::PassesLast(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_vec()),
         )
-        .to("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
+        .asked_by("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
         bad(
             "1xx with CL",
             "9110 8.6",
@@ -364,16 +364,16 @@ fn bodies() -> Vec<Probe> {
             chunked("5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"),
             Expect::PassesLast(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec()),
         )
-        .to("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
+        .asked_by("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
         row(
             "chunked to HTTP/1.0 that would stay",
             "9112 9.3",
             chunked("5\r\nhello\r\n0\r\n\r\n"),
             Expect::PassesLast(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec()),
         )
-        .to("GET /probe HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"),
+        .asked_by("GET /probe HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"),
         broken_chunks("broken chunks to HTTP/1.0", "5\r\nhello\r\nzz\r\n")
-            .to("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
+            .asked_by("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
     ]
 }
 
@@ -457,7 +457,7 @@ fn ends() -> Vec<Probe> {
             Expect::PassesLast(b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec()),
         )
         .then(CLOSE)
-        .to("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
+        .asked_by("GET /probe HTTP/1.0\r\nHost: a\r\n\r\n"),
         passes(
             "close with a length",
             "9112 9.6",
