@@ -70,7 +70,8 @@ pub(crate) fn run(args: StartArgs) -> Exit {
 /// The configuration, or nothing after its faults have been shown.
 fn load(source: &Source, strict: bool) -> Option<(Config, serde_json::Value, Vec<PathBuf>)> {
     let Loaded { config, raw, diagnostics, sources } = source.load(strict);
-    if !diagnostics.is_empty() {
+    // That the built-in configuration shows off what is yet to come is no news to its user.
+    if !diagnostics.is_empty() && (config.is_none() || *source != Source::Embedded) {
         output::complain(&check::report(&diagnostics, output::colours(&io::stderr())));
     }
     if config.is_none()

@@ -78,6 +78,8 @@ pub(crate) struct Attempt<'a, R> {
     pub(crate) read_from_upstream: u64,
     pub(crate) read_from_client: u64,
     pub(crate) written_to_client: u64,
+    /// Bytes of the body that were written, once all are.
+    pub(crate) payload: u64,
     /// When the first byte of the response came; 0 = not yet.
     pub(crate) head_at: u64,
     /// When the request was sent whole; 0 = not yet.
@@ -90,6 +92,8 @@ pub(crate) struct Traffic {
     pub(crate) to_upstream: u64,
     pub(crate) from_upstream: u64,
     pub(crate) to_client: u64,
+    /// Bytes of the response's body.
+    pub(crate) payload: u64,
 }
 
 /// How far the response has come.
@@ -140,15 +144,16 @@ impl<R: Respond> Attempt<'_, R> {
 
     /// How many bytes moved in this try.
     pub(crate) fn traffic(&self) -> Traffic {
-        let writing = match &self.down {
-            Down::Body { writer, .. } => writer.written,
-            _ => 0,
+        let (writing, payload) = match &self.down {
+            Down::Body { writer, .. } => (writer.written, writer.payload),
+            _ => (0, self.payload),
         };
         Traffic {
             from_client: self.read_from_client,
             to_upstream: self.request.written,
             from_upstream: self.read_from_upstream,
             to_client: self.written_to_client + writing,
+            payload,
         }
     }
 
@@ -375,6 +380,7 @@ impl<R: Respond> Attempt<'_, R> {
             return;
         };
         self.written_to_client += writer.written;
+        self.payload = writer.payload;
         self.buffers = writer.into_buffers();
         let clean = buffer.raw().is_empty();
         self.worker.upstream_buffers.give(buffer.into_rest());

@@ -87,6 +87,7 @@ pub(super) async fn converse(
         read_from_upstream: 0,
         read_from_client: 0,
         written_to_client: 0,
+        payload: 0,
         head_at: 0,
         request_sent_at: 0,
     };
@@ -117,7 +118,7 @@ pub(super) async fn converse(
         worker.upstream_buffers.give(received);
     }
     (record.request_sent, record.response_head) = (request_sent, head_at);
-    record.bytes_sent += traffic.to_client;
+    record.bytes_sent = traffic.payload;
     connection.count_read(traffic.from_client);
     connection.count_written(traffic.to_client);
     let stats = sending.upstream.stats();

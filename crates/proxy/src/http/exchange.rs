@@ -30,7 +30,7 @@ pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize
         stats.request_active.add(1);
     }
     let mut record =
-        Record { start: worker.clock.now(), bytes_received: len as u64, ..Record::default() };
+        Record { start: worker.clock.now(), head_bytes: len as u64, ..Record::default() };
     record.id = worker.next_request();
     let keep = slot.head.keep_alive() && present && !worker.is_draining();
     let exchange =
@@ -110,7 +110,7 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     record.failure = Some(reason.to_owned());
     (record.id, record.own) = (worker.next_request(), true);
     if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
-        record.bytes_sent = out.len() as u64;
+        record.bytes_sent = body.len() as u64;
     }
     let slot = Slot::new(0);
     let listener = Arc::clone(connection.serving.listener());
@@ -266,7 +266,9 @@ impl Exchange<'_> {
             reply.encode(version, keep, head, date, &mut out);
         });
         let written = self.connection.write_all(&out, REPLY_TIMEOUT).await;
-        self.record.bytes_sent += out.len() as u64;
+        if !head {
+            self.record.bytes_sent = body.len() as u64;
+        }
         out.clear();
         self.slot.down.0 = out;
         extra.clear();

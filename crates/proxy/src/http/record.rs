@@ -32,9 +32,11 @@ pub(crate) struct Record {
     /// 0 = none yet.
     pub(crate) status: u16,
     pub(crate) flags: Flags,
-    /// Bytes of the client, head included.
+    /// Bytes of the request's head.
+    pub(crate) head_bytes: u64,
+    /// Bytes of the request's body, without its framing.
     pub(crate) bytes_received: u64,
-    /// Bytes to the client, head included.
+    /// Bytes of the response's body, without its framing.
     pub(crate) bytes_sent: u64,
     pub(crate) endpoint: Option<Arc<Endpoint>>,
     pub(crate) upstream: Option<Rc<Upstream>>,
@@ -153,7 +155,9 @@ impl View<'_> {
             Variable::Method | Variable::RequestMethod => {
                 put(out, Some(head.method_span().of(bytes)))
             }
-            Variable::RequestLength => show(out, self.record.bytes_received),
+            Variable::RequestLength => {
+                show(out, self.record.head_bytes + self.record.bytes_received)
+            }
             _ => false,
         }
     }

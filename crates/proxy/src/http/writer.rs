@@ -25,6 +25,8 @@ pub(crate) struct MessageWriter {
     ended: bool,
     /// Bytes written in all.
     pub(crate) written: u64,
+    /// Bytes of the body that were written, or are about to be.
+    pub(crate) payload: u64,
 }
 
 /// A frame of the body whose size was announced.
@@ -41,7 +43,17 @@ impl MessageWriter {
     /// [`MessageWriter::into_buffers`].
     pub(crate) fn new(head: Vec<u8>, tail: Vec<u8>, framing: Framing) -> Self {
         let encoder = BodyEncoder::new(framing);
-        Self { head, head_at: 0, encoder, frame: None, tail, tail_at: 0, ended: false, written: 0 }
+        Self {
+            head,
+            head_at: 0,
+            encoder,
+            frame: None,
+            tail,
+            tail_at: 0,
+            ended: false,
+            written: 0,
+            payload: 0,
+        }
     }
 
     /// The buffers of the head and of the end, for reuse.
@@ -138,6 +150,7 @@ impl MessageWriter {
             self.head.extend_from_slice(&body.pending()[..open.left]);
             self.head.extend_from_slice(&open.frame.suffix()[open.suffix_at..]);
             body.wrote(open.left);
+            self.payload += open.left as u64;
             self.frame = None;
         }
         if self.frame.is_none() {
@@ -154,6 +167,7 @@ impl MessageWriter {
             open.left -= data;
             count -= data;
             body.wrote(data);
+            self.payload += data as u64;
             count -= take(&mut open.suffix_at, open.frame.suffix().len(), count);
             if open.left == 0 && open.suffix_at == open.frame.suffix().len() {
                 self.frame = None;
