@@ -97,15 +97,15 @@ impl Current {
         let snapshot =
             builder.build(&config, Some(&self.snapshot)).map_err(|error| error.to_string())?;
         let snapshot = Arc::new(snapshot);
-        // All that can fail comes before anything is changed.
-        let opened = self.open(&snapshot, workers)?;
         let gone = self.snapshot.listeners.iter().filter(|old| {
             let new = snapshot.listener(&old.config.name);
             new.is_none_or(|new| !same_socket(&old.config, &new.config))
         });
-        let gone: Vec<_> = gone.map(|old| Arc::clone(&old.config.name)).collect();
-        for name in &gone {
-            workers.unlisten(name);
+        let gone: Vec<_> = gone.map(|old| Arc::clone(&old.config)).collect();
+        // All that can fail comes before anything is changed.
+        let opened = self.open(&snapshot, &gone, workers)?;
+        for old in &gone {
+            workers.unlisten(&old.name);
         }
         workers.publish(&snapshot);
         for opened in opened {
@@ -119,24 +119,35 @@ impl Current {
     }
 
     /// Opens the sockets that the new snapshot has and the present one has not.
-    fn open(&self, new: &Snapshot, workers: &Workers) -> Result<Vec<Opened>, String> {
+    fn open(
+        &self,
+        new: &Snapshot,
+        gone: &[Arc<checked::Listener>],
+        workers: &Workers,
+    ) -> Result<Vec<Opened>, String> {
         let fresh = new.listeners.iter().filter(|listener| {
             let old = self.snapshot.listener(&listener.config.name);
             old.is_none_or(|old| !same_socket(&old.config, &listener.config))
         });
-        open_all(fresh.map(|listener| &*listener.config), workers)
+        open_all(fresh.map(|listener| &*listener.config), gone, workers)
     }
 }
 
-/// Opens the sockets of these listeners; says all that is in the way.
+/// Opens the sockets of these listeners; says all that is in the way. Those that are `gone` may still
+/// have a socket on the same port, beside which the new ones open.
 pub(crate) fn open_all<'a>(
     listeners: impl Iterator<Item = &'a checked::Listener>,
+    gone: &[Arc<checked::Listener>],
     workers: &Workers,
 ) -> Result<Vec<Opened>, String> {
     let (mut opened, mut faults) = (Vec::new(), Vec::new());
     for listener in listeners {
+        let is_heir = gone.iter().any(|old| {
+            let key = |listener: &checked::Listener| (listener.network, listener.address.port());
+            old.bind && key(old) == key(listener)
+        });
         // SO_REUSEPORT would hide another process on the same port.
-        if let Err(cause) = rosn_worker::check_free(listener) {
+        if !is_heir && let Err(cause) = rosn_worker::check_free(listener) {
             faults.push(format!("listener `{}`: {cause}", listener.name));
             continue;
         }

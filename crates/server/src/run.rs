@@ -146,7 +146,7 @@ async fn assemble(
     let workers = Workers::start(count, accept, Arc::clone(&shared), Arc::clone(&current.snapshot))
         .map_err(start)?;
     let listeners = current.snapshot.listeners.iter().map(|listener| &*listener.config);
-    for opened in open_all(listeners, &workers).map_err(RunError::Start)? {
+    for opened in open_all(listeners, &[], &workers).map_err(RunError::Start)? {
         workers.listen(opened);
     }
     Ok(Arc::new(Process {

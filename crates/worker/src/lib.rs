@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rosn_config::checked::{self, AcceptMode, Network};
-use rosn_net::BindError;
+use rosn_net::{BindError, ListenOptions};
 use rosn_proxy::{Shared, Snapshot};
 
 use socket::Socket;
@@ -172,6 +172,9 @@ impl Workers {
 pub fn check_free(listener: &checked::Listener) -> Result<(), BindError> {
     match (listener.network, listener.address.as_ip()) {
         (Network::Tcp, Some(addr)) if listener.bind => rosn_net::check_free(addr),
+        (Network::Udp, Some(addr)) if listener.bind && listener.reuse_port => {
+            rosn_net::bind_udp(addr, &ListenOptions::default()).map(drop)
+        }
         _ => Ok(()),
     }
 }
