@@ -567,3 +567,33 @@ fn a_thousand_short_connections_leave_nothing() {
     line.rosn.settled();
     assert_eq!(line.metric("downstream_connection_total"), 1000.0);
 }
+
+#[test]
+fn a_listener_that_is_renamed_or_moved_by_a_reload_turns_nobody_away() {
+    let line = Line::new();
+    let (mut client, mut origin) = line.connect();
+    let cluster = [cluster_of("up", &[line.peer.host()])];
+    let moved = free_port();
+    for (name, address, port) in [
+        ("renamed", format!("127.0.0.1:{}", line.port), line.port),
+        ("renamed", format!("0.0.0.0:{}", line.port), line.port),
+        ("renamed", format!("127.0.0.1:{moved}"), moved),
+        ("again", format!("127.0.0.1:{}", line.port), line.port),
+    ] {
+        let proxy = json!({ "cluster": "up" });
+        let listener =
+            with(listener(name, port, "tcp_proxy", proxy), json!({ "address": address }));
+        line.rosn.write_config(&config(&[listener], &[], &cluster));
+        let (done, said) = line.rosn.reload();
+        assert!(done, "{name} at {address}: {said}");
+        for _ in 0..10 {
+            let mut client = connect(local(port));
+            client.write_all(b"x").unwrap();
+            assert_eq!(read_exactly(&mut line.peer.accept(), 1), b"x", "{name} at {address}");
+        }
+        client.write_all(b"still").unwrap();
+        assert_eq!(read_exactly(&mut origin, 5), b"still");
+    }
+    wait_until("nobody listens where it was", || TcpStream::connect(local(moved)).is_err());
+    drop((client, origin));
+}

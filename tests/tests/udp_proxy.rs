@@ -15,6 +15,7 @@ use rosn_tests::l4::{
 };
 use rosn_tests::{Rosn, free_port, wait_until};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 /// Answers each datagram with a word and the datagram, until dropped.
 struct Echo {
@@ -395,5 +396,27 @@ fn a_flood_of_peers_leaves_nothing() {
         }
         wait_until("the sessions end", || active(&rosn) == 0.0);
         rosn.settled();
+    }
+}
+
+#[test]
+fn a_port_of_another_process_is_not_shared_with_it() {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    // Another process would be heard half of the time.
+    let other = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    other.set_reuse_port(true).unwrap();
+    other.bind(&local(port).into()).unwrap();
+    for reuseport in [false, true] {
+        let listener = with(to_up(port), json!({ "reuseport": reuseport }));
+        let mut config = config(&[listener], &[], &[cluster_of("up", &["127.0.0.1:9".to_owned()])]);
+        config["pid"] = json!(folder.path().join("pid"));
+        config["servers"][0]["default_log_path"] = json!("stderr");
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let output = Rosn::command().args(["start", "-c"]).arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&port.to_string()) && said.contains("in use"), "{said}");
+        assert!(said.contains(&std::process::id().to_string()), "who has it: {said}");
     }
 }
