@@ -164,7 +164,7 @@ variables! {
     DownstreamProtocol = "downstream_protocol",
     /// The protocol the upstream speaks.
     UpstreamProtocol = "upstream_protocol",
-    /// The place of the endpoint among those of its cluster.
+    /// How many tries came before this one.
     UpstreamIndex = "upstream_index",
 }
 
