@@ -7,8 +7,7 @@ PATH="$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin"
 
 # program:package
 missing=
-for peer in nginx:nginx curl:curl wrk:wrk socat:socat ip:iproute2 iptables:iptables nft:nftables \
-  python3:python3 openssl:openssl; do
+for peer in nginx:nginx curl:curl wrk:wrk ip:iproute2 iptables:iptables python3:python3 openssl:openssl; do
   command -v "${peer%%:*}" >/dev/null || missing="$missing ${peer##*:}"
 done
 # shellcheck disable=SC2086 # a list of packages
