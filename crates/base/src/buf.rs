@@ -1,6 +1,6 @@
 //! A byte buffer that is filled at the end and consumed at the front, and its free list.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Bytes that were read and not yet consumed, with room for more behind them.
@@ -122,6 +122,8 @@ impl Buf {
 #[derive(Debug, Clone)]
 pub struct BufPool {
     free: Rc<RefCell<Vec<Buf>>>,
+    /// The fewest that were free since [`BufPool::trim`] was last called: nobody missed these.
+    spare: Rc<Cell<usize>>,
     size: usize,
     keep: usize,
 }
@@ -129,12 +131,23 @@ pub struct BufPool {
 impl BufPool {
     /// A pool of buffers of `size` bytes that keeps at most `keep` of them.
     pub fn new(size: usize, keep: usize) -> Self {
-        Self { free: Rc::default(), size, keep }
+        Self { free: Rc::default(), spare: Rc::default(), size, keep }
     }
 
     /// An empty buffer.
     pub fn take(&self) -> Buf {
-        self.free.borrow_mut().pop().unwrap_or_else(|| Buf::with_capacity(self.size))
+        let mut free = self.free.borrow_mut();
+        let buf = free.pop().unwrap_or_else(|| Buf::with_capacity(self.size));
+        self.spare.set(self.spare.get().min(free.len()));
+        buf
+    }
+
+    /// Frees the buffers that were not needed since the last call, so that memory goes back after a rush.
+    pub fn trim(&self) {
+        let mut free = self.free.borrow_mut();
+        let spare = self.spare.get().min(free.len());
+        free.drain(..spare); // the cold ones
+        self.spare.set(free.len());
     }
 
     /// Takes a buffer back; what it held is dropped.
@@ -168,6 +181,22 @@ mod tests {
         assert_eq!(buf.unread(), b"efghijklm");
         buf.consume(9);
         assert!(buf.is_empty());
+    }
+
+    #[test]
+    fn the_pool_gives_back_what_nobody_needs() {
+        let pool = BufPool::new(16, 100);
+        let held: Vec<_> = (0..10).map(|_| pool.take()).collect();
+        held.into_iter().for_each(|buf| pool.give(buf));
+        pool.trim();
+        assert_eq!(pool.free.borrow().len(), 10, "all were needed a moment ago");
+        let (one, two) = (pool.take(), pool.take());
+        pool.give(one);
+        pool.give(two);
+        pool.trim();
+        assert_eq!(pool.free.borrow().len(), 2);
+        pool.trim();
+        assert_eq!(pool.free.borrow().len(), 0);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Worker {
     copy_buffer: RefCell<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "they are handed out and taken back without a copy")]
     slots: RefCell<Vec<Box<Slot>>>,
+    /// The fewest free slots since they were last trimmed.
+    spare_slots: Cell<usize>,
     plan: RefCell<Rc<Plan>>,
     draining: Cell<bool>,
     connections: Cell<usize>,
@@ -150,6 +152,7 @@ impl Worker {
             date: DateCache::default(),
             copy_buffer: RefCell::default(),
             slots: RefCell::default(),
+            spare_slots: Cell::default(),
             plan: RefCell::new(Rc::new(Plan {
                 snapshot: Arc::clone(&snapshot),
                 upstreams: vec![],
@@ -235,13 +238,14 @@ impl Worker {
         self.draining.get()
     }
 
-    /// Closes pooled connections that have been idle for too long or that their peers have closed.
-    /// To be called about once a second.
+    /// Closes pooled connections that have been idle for too long or that their peers have closed, and
+    /// frees buffers that nobody needs. To be called about once a second.
     pub fn sweep(&self) {
         let plan = self.plan();
         for upstream in &plan.upstreams {
             upstream.sweep(self.clock.now());
         }
+        self.trim();
     }
 
     /// A number that no other connection of this process has.
@@ -266,7 +270,9 @@ impl Worker {
     }
 
     pub(crate) fn take_slot(&self) -> Box<Slot> {
-        let slot = self.slots.borrow_mut().pop();
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.pop();
+        self.spare_slots.set(self.spare_slots.get().min(slots.len()));
         slot.unwrap_or_else(|| Box::new(Slot::new(DOWNSTREAM_BUFFER)))
     }
 
@@ -275,6 +281,15 @@ impl Worker {
         if slots.len() < KEEP && slot.clear(DOWNSTREAM_BUFFER) {
             slots.push(slot);
         }
+    }
+
+    /// Frees what no request needed since the last call.
+    fn trim(&self) {
+        self.upstream_buffers.trim();
+        let mut slots = self.slots.borrow_mut();
+        let spare = self.spare_slots.get().min(slots.len());
+        slots.drain(..spare);
+        self.spare_slots.set(slots.len());
     }
 }
 

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
@@ -221,7 +220,9 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn sleeper(folder: &Path, name: &str) -> Child {
     let program = folder.join(name);
     fs::copy("/bin/sleep", &program).unwrap();
-    let child = Command::new(&program).arg0(name).arg("60").spawn().unwrap();
+    // A shell's background job passes an ignored SIGINT on to what it starts.
+    let child =
+        Command::new("env").arg("--default-signal=INT").arg(&program).arg("60").spawn().unwrap();
     let comm = format!("/proc/{}/comm", child.id());
     while fs::read_to_string(&comm).unwrap().trim() != name {
         thread::yield_now();
