@@ -128,7 +128,8 @@ pub(super) async fn converse(
     // A client that may have sent more would lose the response by a close, which would be a reset.
     let came = body.as_ref().map_or(slot.inbound.len() - *len, |body| body.buffer.raw().len());
     let sends_more = !finished || slot.head.keep_alive() || came > 0;
-    let next = match (keep && finished, client_eof) {
+    // Requests that came before the client's end are answered, too.
+    let next = match (keep && finished, client_eof && came == 0) {
         (true, false) => Next::KeepAlive,
         (false, false) if sends_more => Next::End(End::Linger),
         _ => Next::End(End::Close),
