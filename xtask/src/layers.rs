@@ -7,9 +7,9 @@ use crate::workspace::{Package, Workspace, root};
 
 /// The crates from the bottom up. A crate may import those of lower tiers.
 const TIERS: &[&[&str]] = &[
-    &["rosn-base"],
-    &["rosn-route", "rosn-config", "rosn-h1", "rosn-net"],
-    &["rosn-cluster", "rosn-telemetry"],
+    &["rosn-base", "rosn-trace"],
+    &["rosn-route", "rosn-config", "rosn-h1", "rosn-net", "rosn-tls"],
+    &["rosn-cluster", "rosn-telemetry", "rosn-transport"],
     &["rosn-proxy"],
     &["rosn-admin", "rosn-worker"],
     &["rosn-server"],
@@ -17,13 +17,15 @@ const TIERS: &[&[&str]] = &[
 ];
 
 /// What a crate may import besides, within its tier.
-const WITHIN_A_TIER: &[(&str, &str)] = &[("rosn-route", "rosn-config")];
+const WITHIN_A_TIER: &[(&str, &str)] =
+    &[("rosn-route", "rosn-config"), ("rosn-trace", "rosn-base")];
 
 /// Not part of the product: these may import what they like, and nothing may import them.
 const TOOLS: &[&str] = &["rosn-tests", "xtask"];
 
 /// Pure code: bytes and values in, bytes and values out.
-const WITHOUT_RUNTIME: &[&str] = &["rosn-base", "rosn-config", "rosn-h1", "rosn-route"];
+const WITHOUT_RUNTIME: &[&str] =
+    &["rosn-base", "rosn-config", "rosn-h1", "rosn-route", "rosn-trace"];
 
 /// The only crate that may hold `unsafe`.
 const MAY_BE_UNSAFE: &str = "rosn-net";

@@ -35,6 +35,7 @@
 //!     connect_timeout: Duration::from_secs(10),
 //!     idle_timeout: None,
 //!     panic_threshold: 50,
+//!     stream: None,
 //!     inactive: None,
 //! });
 //! let cluster = Cluster::new(config, 1, Arc::new(Unexported { shards: 1 }));

@@ -41,6 +41,7 @@ pub(crate) fn config(balancer: BalancerKind, hosts: Vec<Host>) -> checked::Clust
         connect_timeout: Duration::from_secs(10),
         idle_timeout: None,
         panic_threshold: 50,
+        stream: None,
         inactive: None,
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::{PeerAddr, Stream, sys};
 
-/// A listening TCP socket whose connections come as [`Stream::Unwatched`](crate::Stream).
+/// A listening TCP socket whose connections come unwatched: see [`Stream::watch`].
 #[derive(Debug)]
 pub struct TcpAcceptor(AsyncFd<TcpListener>);
 

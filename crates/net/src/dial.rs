@@ -12,20 +12,8 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 
-use crate::Stream;
 use crate::listen::set_transparent;
-
-/// How to dial. The default is a plain connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DialOptions {
-    /// SO_MARK, for routing rules; needs CAP_NET_ADMIN. 0 = none. Ignored for unix sockets.
-    pub mark: u32,
-    /// The address to dial from. `None` = the system chooses.
-    pub bind: Option<SocketAddr>,
-    /// Allows `bind` to name an address that is not of this machine (IP_TRANSPARENT); needs
-    /// CAP_NET_ADMIN.
-    pub transparent: bool,
-}
+use crate::{DialOptions, Stream};
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -90,8 +78,8 @@ impl DialError {
 /// Outside of a tokio runtime with I/O enabled.
 pub async fn dial(target: &Addr, options: &DialOptions) -> Result<Stream, DialError> {
     let stream = match target {
-        Addr::Ip(addr) => dial_tcp(*addr, options).await.map(Stream::Tcp),
-        Addr::Unix(path) => dial_unix(path).map(Stream::Unix),
+        Addr::Ip(addr) => dial_tcp(*addr, options).await.map(Stream::from),
+        Addr::Unix(path) => dial_unix(path).map(Stream::from),
         Addr::Name(..) => return Err(DialError::Unresolved { target: target.clone() }),
     };
     stream.map_err(|failure| failure.dialing(target.clone()))
@@ -135,10 +123,10 @@ fn tcp_socket(target: SocketAddr, options: &DialOptions) -> Result<Socket, Failu
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(domain, kind, Some(Protocol::TCP)).map_err(Failure::at("socket"))?;
     socket.set_tcp_nodelay(true).map_err(Failure::at("TCP_NODELAY"))?;
-    if options.mark != 0 {
-        socket.set_mark(options.mark).map_err(Failure::at("SO_MARK"))?;
+    if options.socket.mark != 0 {
+        socket.set_mark(options.socket.mark).map_err(Failure::at("SO_MARK"))?;
     }
-    if options.transparent {
+    if options.socket.transparent {
         set_transparent(&socket, target).map_err(Failure::at("IP_TRANSPARENT"))?;
     }
     if let Some(local) = options.bind {

@@ -8,29 +8,9 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
+use crate::ListenOptions;
 use crate::holder::{Holder, Table, holder};
 use crate::stream::tune_tcp;
-
-/// How to listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenOptions {
-    /// SO_REUSEPORT: other sockets of the same user may listen on the same address, and the kernel
-    /// spreads connections over them. Such a socket does not notice a second process on its port;
-    /// see [`check_free`].
-    pub reuse_port: bool,
-    /// IP_TRANSPARENT: accept what `iptables -j TPROXY` sends here, whatever its address; needs
-    /// CAP_NET_ADMIN.
-    pub transparent: bool,
-    /// How many connections may wait to be accepted (4096); the system caps it at
-    /// `net.core.somaxconn`.
-    pub backlog: u32,
-}
-
-impl Default for ListenOptions {
-    fn default() -> Self {
-        Self { reuse_port: false, transparent: false, backlog: 4096 }
-    }
-}
 
 /// Why an address cannot be listened on.
 #[derive(Debug, Error)]
@@ -48,7 +28,7 @@ pub enum BindError {
     Denied {
         /// The address.
         addr: Addr,
-        /// Whether [`ListenOptions::transparent`] was asked for.
+        /// Whether [`transparent`](crate::SocketOptions::transparent) was asked for.
         transparent: bool,
         /// The system's answer.
         source: io::Error,
@@ -92,7 +72,7 @@ impl BindError {
 pub fn bind_tcp(addr: SocketAddr, options: &ListenOptions) -> Result<TcpListener, BindError> {
     listen_tcp(addr, options)
         .map(TcpListener::from)
-        .map_err(|source| bind_error(addr, Table::Tcp, options.transparent, source))
+        .map_err(|source| bind_error(addr, Table::Tcp, options.socket.transparent, source))
 }
 
 /// Opens a UDP socket for receiving, nonblocking. Port 0 lets the system choose.
@@ -104,7 +84,7 @@ pub fn bind_tcp(addr: SocketAddr, options: &ListenOptions) -> Result<TcpListener
 pub fn bind_udp(addr: SocketAddr, options: &ListenOptions) -> Result<UdpSocket, BindError> {
     open(addr, Type::DGRAM, options)
         .map(UdpSocket::from)
-        .map_err(|source| bind_error(addr, Table::Udp, options.transparent, source))
+        .map_err(|source| bind_error(addr, Table::Udp, options.socket.transparent, source))
 }
 
 /// Tells whether TCP connections could be listened for at `addr` by someone who does not share it.
@@ -143,7 +123,7 @@ fn open(addr: SocketAddr, kind: Type, options: &ListenOptions) -> io::Result<Soc
     if options.reuse_port {
         socket.set_reuse_port(true)?;
     }
-    if options.transparent {
+    if options.socket.transparent {
         set_transparent(&socket, addr)?;
     }
     if let SocketAddr::V6(v6) = addr {

@@ -1,7 +1,11 @@
-//! A connection: TCP or unix.
+//! A connection: TCP, unix, or what a transport makes of one.
+
+mod boxed;
+mod released;
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
+#[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,9 +13,12 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
-use crate::PeerAddr;
+use crate::hook::Tracked;
+use crate::{Io, PeerAddr};
+use boxed::Boxed;
+pub use released::Released;
 
 /// Go's default for dialed and accepted connections (`net.defaultTCPKeepAliveInterval`).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -21,47 +28,64 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// It reads and writes through [`AsyncRead`] and [`AsyncWrite`]. Dropping it closes it; see
 /// [`Stream::reset`] for the other way to close.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Stream {
-    /// A TCP connection.
-    Tcp(TcpStream),
-    /// A connection through a unix socket.
-    Unix(UnixStream),
-    /// A TCP connection that was just accepted.
-    Unwatched(Unwatched),
+pub struct Stream {
+    kind: Kind,
+    /// Tells hooks when it closes.
+    tracked: Tracked,
 }
 
-/// A TCP connection that no event loop watches: it is tried first, and becomes [`Stream::Tcp`] when a
-/// call would block.
-///
-/// A request is often there when its connection is accepted. One that is answered and closed without
-/// ever having to wait saves the system calls that begin and end the watching.
 #[derive(Debug)]
-pub struct Unwatched(Option<std::net::TcpStream>);
+enum Kind {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+    /// A TCP connection that no event loop watches: it is tried first, and becomes `Tcp` when a call would block.
+    ///
+    /// A request is often there when its connection is accepted. One that is answered and closed without
+    /// ever having to wait saves the system calls that begin and end the watching.
+    Unwatched(std::net::TcpStream),
+    Boxed(Box<Boxed>),
+    /// Closed, or taken out.
+    Gone,
+}
 
-impl Unwatched {
-    fn socket(&self) -> &std::net::TcpStream {
-        self.0.as_ref().expect("it is taken only by what becomes a Stream::Tcp")
-    }
-
-    /// Gives the socket back.
-    pub fn into_std(mut self) -> std::net::TcpStream {
-        self.0.take().expect("it is taken only by what becomes a Stream::Tcp")
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.tracked.is_seen() && !matches!(self.kind, Kind::Gone) {
+            self.tracked.closing();
+            self.kind = Kind::Gone;
+            self.tracked.closed();
+        }
     }
 }
 
 impl From<std::net::TcpStream> for Stream {
-    /// The socket must be nonblocking.
+    /// The socket must be nonblocking. The event loop watches it from the first call on that would block.
     fn from(socket: std::net::TcpStream) -> Self {
-        Self::Unwatched(Unwatched(Some(socket)))
+        Self::new(Kind::Unwatched(socket))
     }
 }
 
 impl Stream {
+    fn new(kind: Kind) -> Self {
+        Self { kind, tracked: Tracked::default() }
+    }
+
+    /// A connection of what a transport has made of one. Hooks know the connection below it.
+    pub fn boxed(io: impl Io) -> Self {
+        Self::new(Kind::Boxed(Box::new(Boxed::new(Box::new(io)))))
+    }
+
+    /// Has hooks told when the connection closes.
+    pub(crate) fn track(mut self, tracked: Tracked) -> Self {
+        self.tracked = tracked;
+        self
+    }
+
     /// Whether the event loop knows the stream, so that its task can be woken. One that is not watched
     /// always looks ready.
     pub fn is_watched(&self) -> bool {
-        !matches!(self, Self::Unwatched(_))
+        !matches!(self.kind, Kind::Unwatched(_))
     }
 
     /// Has the event loop watch the stream from now on.
@@ -69,32 +93,51 @@ impl Stream {
     /// # Errors
     /// The system has no room for another descriptor to watch.
     pub fn watch(&mut self) -> io::Result<()> {
-        if let Self::Unwatched(socket) = self
-            && let Some(socket) = socket.0.take()
+        if let Kind::Unwatched(_) = self.kind
+            && let Kind::Unwatched(socket) = std::mem::replace(&mut self.kind, Kind::Gone)
         {
-            *self = Self::Tcp(TcpStream::from_std(socket)?);
+            self.kind = Kind::Tcp(TcpStream::from_std(socket)?);
         }
         Ok(())
     }
 
-    /// Notices dead peers while nothing is sent (Go's 15 s). Accepted connections do so already.
+    /// Notices dead peers while nothing is sent (Go's 15 s), where nothing else was asked for when it was dialed.
+    /// Accepted connections do so already.
     ///
     /// # Errors
     /// What setsockopt(2) says.
     pub fn set_keep_alive(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream).set_tcp_keepalive(&keep_alive()),
-            Self::Unix(_) | Self::Unwatched(_) => Ok(()),
+        match &self.kind {
+            Kind::Tcp(stream) => SockRef::from(stream).set_tcp_keepalive(&keep_alive()),
+            _ => Ok(()),
         }
     }
 
     /// The descriptor whose bytes are this stream's bytes, for splice and hand-over; `None` where
     /// what is read is not what is on the wire.
+    #[cfg(unix)]
     pub fn plain_fd(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Tcp(stream) => Some(stream.as_fd()),
-            Self::Unwatched(stream) => Some(stream.socket().as_fd()),
-            Self::Unix(stream) => Some(stream.as_fd()),
+        match &self.kind {
+            Kind::Tcp(stream) => Some(stream.as_fd()),
+            Kind::Unwatched(stream) => Some(stream.as_fd()),
+            Kind::Unix(stream) => Some(stream.as_fd()),
+            Kind::Boxed(_) | Kind::Gone => None,
+        }
+    }
+
+    /// Whether it is a TCP connection itself, and not something above one.
+    pub fn is_tcp(&self) -> bool {
+        matches!(self.kind, Kind::Tcp(_) | Kind::Unwatched(_))
+    }
+
+    /// The socket below, where there is one to be set up.
+    pub fn socket(&self) -> Option<SockRef<'_>> {
+        match &self.kind {
+            Kind::Tcp(stream) => Some(SockRef::from(stream)),
+            Kind::Unwatched(stream) => Some(SockRef::from(stream)),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Some(SockRef::from(stream)),
+            Kind::Boxed(_) | Kind::Gone => None,
         }
     }
 
@@ -103,10 +146,13 @@ impl Stream {
     /// # Errors
     /// Fails where the connection is gone already.
     pub fn peer_addr(&self) -> io::Result<PeerAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().map(PeerAddr::from),
-            Self::Unwatched(stream) => stream.socket().peer_addr().map(PeerAddr::from),
-            Self::Unix(stream) => stream.peer_addr().map(PeerAddr::from),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.peer_addr().map(PeerAddr::from),
+            Kind::Unwatched(stream) => stream.peer_addr().map(PeerAddr::from),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.peer_addr().map(PeerAddr::from),
+            Kind::Boxed(boxed) => boxed.io.peer_addr(),
+            Kind::Gone => Err(gone()),
         }
     }
 
@@ -115,10 +161,13 @@ impl Stream {
     /// # Errors
     /// What getsockname(2) says.
     pub fn local_addr(&self) -> io::Result<PeerAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().map(PeerAddr::from),
-            Self::Unwatched(stream) => stream.socket().local_addr().map(PeerAddr::from),
-            Self::Unix(stream) => stream.local_addr().map(PeerAddr::from),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.local_addr().map(PeerAddr::from),
+            Kind::Unwatched(stream) => stream.local_addr().map(PeerAddr::from),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.local_addr().map(PeerAddr::from),
+            Kind::Boxed(boxed) => boxed.io.local_addr(),
+            Kind::Gone => Err(gone()),
         }
     }
 
@@ -130,89 +179,112 @@ impl Stream {
     /// # Errors
     /// What setsockopt(2) says.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(on),
-            Self::Unwatched(stream) => stream.socket().set_nodelay(on),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-
-    /// Ends the sending direction, so that the peer reads an end of file; the other direction
-    /// stays open.
-    ///
-    /// # Errors
-    /// What shutdown(2) says, which is `NotConnected` where the peer has reset the connection.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
-            Self::Unwatched(stream) => stream.socket().shutdown(std::net::Shutdown::Write),
-            Self::Unix(stream) => SockRef::from(stream).shutdown(std::net::Shutdown::Write),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.set_nodelay(on),
+            Kind::Unwatched(stream) => stream.set_nodelay(on),
+            _ => Ok(()),
         }
     }
 
     /// Closes with a reset: the peer sees `ConnectionReset` instead of an end of file, and what
     /// was not sent yet is dropped. A unix socket is closed plainly.
-    pub fn reset(self) {
+    pub fn reset(mut self) {
         self.reset_on_close();
     }
 
     /// Makes dropping the stream a [`Stream::reset`].
-    pub(crate) fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&mut self) {
         // It fails only for a descriptor that is no socket; then there is nothing to reset.
-        let _ = match self {
-            Self::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
-            Self::Unwatched(stream) => {
-                SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))
+        let _ = match &mut self.kind {
+            Kind::Tcp(stream) => SockRef::from(&*stream).set_linger(Some(Duration::ZERO)),
+            Kind::Unwatched(stream) => SockRef::from(&*stream).set_linger(Some(Duration::ZERO)),
+            Kind::Boxed(boxed) => {
+                boxed.io.abort();
+                Ok(())
             }
-            Self::Unix(_) => Ok(()),
+            _ => Ok(()),
         };
     }
 
-    /// Waits until there is something to read, an end of file or an error; with
-    /// [`Stream::try_read`] this reads without holding a buffer while waiting.
+    /// Waits until there is something to read, an end of file or an error; a read then does not have to wait.
+    /// So a buffer need not be held while waiting.
     ///
     /// # Errors
     /// Fails where the runtime is shutting down.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-            Self::Unwatched(_) => Poll::Ready(Ok(())),
+    pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => stream.poll_read_ready(cx),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.poll_read_ready(cx),
+            Kind::Boxed(boxed) => boxed.poll_read_ready(cx),
+            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Ok(())),
         }
     }
 
-    /// Waits until there is room to write, or an error.
+    /// Waits until there is room to write, or an error. What is not a socket always looks as if there were.
     ///
     /// # Errors
     /// Fails where the runtime is shutting down.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
-            Self::Unwatched(_) => Poll::Ready(Ok(())),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.poll_write_ready(cx),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.poll_write_ready(cx),
+            Kind::Unwatched(_) | Kind::Boxed(_) | Kind::Gone => Poll::Ready(Ok(())),
         }
     }
 
-    /// Reads what there is, without waiting. `Ok(0)` is an end of file.
+    /// Looks at what there is to read without taking it. `Ok(0)` is an end of file.
+    ///
+    /// A second look at once sees the same bytes: read them before waiting for more.
     ///
     /// # Errors
-    /// `WouldBlock` where there is nothing; else what recv(2) says.
-    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(into),
-            Self::Unix(stream) => stream.try_read(into),
-            Self::Unwatched(stream) => stream.socket().read(into),
+    /// What recv(2) says.
+    pub fn poll_peek(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Err(error) = self.watch() {
+            return Poll::Ready(Err(error));
+        }
+        match &mut self.kind {
+            Kind::Tcp(stream) => stream.poll_peek(cx, into),
+            #[cfg(unix)]
+            Kind::Unix(stream) => loop {
+                std::task::ready!(stream.poll_read_ready(cx))?;
+                let peek = || {
+                    let room = into.initialize_unfilled();
+                    rustix::net::recv(stream.as_fd(), room, rustix::net::RecvFlags::PEEK)
+                        .map(|(count, _)| count)
+                        .map_err(io::Error::from)
+                };
+                match stream.try_io(Interest::READABLE, peek) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    peeked => {
+                        return Poll::Ready(peeked.inspect(|count| into.advance(*count)));
+                    }
+                }
+            },
+            Kind::Boxed(boxed) => boxed.poll_peek(cx, into),
+            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
 
     /// Whether the peer has sent nothing that was not read, nor ended. This asks the kernel, and not
     /// the event loop, which knows only what was so when it last waited.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
-            Self::Unwatched(stream) => SockRef::from(stream.socket()).peek(&mut byte),
-            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        let peeked = match &mut self.kind {
+            Kind::Boxed(boxed) => {
+                let mut cx = Context::from_waker(std::task::Waker::noop());
+                return boxed.poll_read_ready(&mut cx).is_pending();
+            }
+            Kind::Tcp(stream) => SockRef::from(&*stream).peek(&mut byte),
+            Kind::Unwatched(stream) => SockRef::from(&*stream).peek(&mut byte),
+            #[cfg(unix)]
+            Kind::Unix(stream) => SockRef::from(&*stream).peek(&mut byte),
+            Kind::Gone => return false,
         };
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
@@ -224,32 +296,36 @@ impl Stream {
         interest: Interest,
         call: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        match self {
-            Self::Tcp(stream) => stream.try_io(interest, call),
-            Self::Unix(stream) => stream.try_io(interest, call),
-            Self::Unwatched(_) => call(),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.try_io(interest, call),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.try_io(interest, call),
+            Kind::Unwatched(_) => call(),
+            Kind::Boxed(_) | Kind::Gone => Err(gone()),
         }
     }
 
     /// The pending error of the socket, which is thereby taken.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        match self {
-            Self::Tcp(stream) => stream.take_error(),
-            Self::Unix(stream) => stream.take_error(),
-            Self::Unwatched(stream) => stream.socket().take_error(),
-        }
+        self.socket().map_or(Ok(None), |socket| socket.take_error())
     }
+}
+
+/// Of a stream that was closed or taken apart.
+fn gone() -> io::Error {
+    ErrorKind::NotConnected.into()
 }
 
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
-        Self::Tcp(stream)
+        Self::new(Kind::Tcp(stream))
     }
 }
 
-impl From<UnixStream> for Stream {
-    fn from(stream: UnixStream) -> Self {
-        Self::Unix(stream)
+#[cfg(unix)]
+impl From<tokio::net::UnixStream> for Stream {
+    fn from(stream: tokio::net::UnixStream) -> Self {
+        Self::new(Kind::Unix(stream))
     }
 }
 
@@ -260,16 +336,18 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Self::Unwatched(stream) = this {
-            match stream.socket().read(buf.initialize_unfilled()) {
+        if let Kind::Unwatched(stream) = &mut this.kind {
+            match stream.read(buf.initialize_unfilled()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
                 read => return Poll::Ready(read.map(|count| buf.advance(count))),
             }
         }
-        match this {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+        match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Boxed(boxed) => boxed.poll_read(cx, buf),
+            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
 }
@@ -281,16 +359,18 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Self::Unwatched(stream) = this {
-            match stream.socket().write(bytes) {
+        if let Kind::Unwatched(stream) = &mut this.kind {
+            match stream.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
                 written => return Poll::Ready(written),
             }
         }
-        match this {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+        match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Kind::Boxed(boxed) => Pin::new(&mut boxed.io).poll_write(cx, bytes),
+            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
 
@@ -300,29 +380,60 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Self::Unwatched(stream) = this {
-            match stream.socket().write_vectored(slices) {
+        if let Kind::Unwatched(stream) = &mut this.kind {
+            match stream.write_vectored(slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => this.watch()?,
                 written => return Poll::Ready(written),
             }
         }
-        match this {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unwatched(_) => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+        match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Kind::Boxed(boxed) => Pin::new(&mut boxed.io).poll_write_vectored(cx, slices),
+            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match &self.kind {
+            Kind::Boxed(boxed) => boxed.io.is_write_vectored(),
+            _ => true,
+        }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // sockets have no buffer of their own
+    /// Sockets have nothing of their own to flush; what a transport holds back goes out.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().kind {
+            Kind::Boxed(boxed) => Pin::new(&mut boxed.io).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown_write())
+    /// Ends the sending direction, so that the peer reads an end of file; the other direction stays open where the
+    /// transport can do that. For a socket this is shutdown(2) and does not wait; its error is `NotConnected` where
+    /// the peer has reset the connection.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Kind::Boxed(boxed) = &mut this.kind {
+            return Pin::new(&mut boxed.io).poll_shutdown(cx);
+        }
+        let socket = this.socket().ok_or_else(gone);
+        Poll::Ready(socket.and_then(|socket| socket.shutdown(std::net::Shutdown::Write)))
+    }
+}
+
+impl Io for Stream {
+    fn peer_addr(&self) -> io::Result<PeerAddr> {
+        self.peer_addr()
+    }
+
+    fn local_addr(&self) -> io::Result<PeerAddr> {
+        self.local_addr()
+    }
+
+    fn abort(&mut self) {
+        self.reset_on_close();
     }
 }
 

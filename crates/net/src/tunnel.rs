@@ -132,14 +132,17 @@ impl Tunnel {
     /// Whether both directions are done.
     fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<bool, Fault> {
         let Self { a, b, a_to_b, b_to_a } = self;
-        let there = a_to_b.advance(cx, a, b, scratch).map_err(|f| f.on(Side::A, Side::B))?;
-        let back = b_to_a.advance(cx, b, a, scratch).map_err(|f| f.on(Side::B, Side::A))?;
-        // An end of file is passed on only while the other way is open: else closing does it.
-        if there == Progress::Done && back != Progress::Done {
-            a_to_b.end(b).map_err(|error| Fault { side: Side::B, error })?;
+        let mut there = a_to_b.advance(cx, a, b, scratch).map_err(|f| f.on(Side::A, Side::B))?;
+        let mut back = b_to_a.advance(cx, b, a, scratch).map_err(|f| f.on(Side::B, Side::A))?;
+        // An end of file of a socket is passed on only while the other way is open: else closing does it. What is no
+        // socket has words of its own for an orderly end.
+        if there == Progress::Done && (back != Progress::Done || !b.is_socket()) {
+            let ended = a_to_b.end(cx, b).map_err(|error| Fault { side: Side::B, error })?;
+            there = if ended { there } else { Progress::WaitsForSink };
         }
-        if back == Progress::Done && there != Progress::Done {
-            b_to_a.end(a).map_err(|error| Fault { side: Side::A, error })?;
+        if back == Progress::Done && (there != Progress::Done || !a.is_socket()) {
+            let ended = b_to_a.end(cx, a).map_err(|error| Fault { side: Side::A, error })?;
+            back = if ended { back } else { Progress::WaitsForSink };
         }
         if there == Progress::Done && back == Progress::Done {
             return Ok(true);

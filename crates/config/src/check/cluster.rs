@@ -83,6 +83,7 @@ fn cluster(
         connect_timeout: connect_timeout(raw, context),
         idle_timeout: raw.idle_timeout.value().copied(),
         panic_threshold: panic_threshold(raw, context),
+        stream: None,
         inactive,
     }
 }

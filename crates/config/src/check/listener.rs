@@ -93,6 +93,7 @@ fn listener(
             Some(timeout) => IdleTimeout::After(*timeout),
         },
         max_connections: NonZeroU32::new(raw.max_connections.or(0)),
+        stream: None,
         service: service?,
     })
 }

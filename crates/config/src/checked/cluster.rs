@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
+use super::StreamSettings;
+
 /// One of `cluster_manager.clusters`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
@@ -40,6 +42,8 @@ pub struct Cluster {
     /// `panic_threshold` (50; a key of rosn's): below this share of healthy hosts, in per cent, health is
     /// ignored; 0 = never.
     pub panic_threshold: u8,
+    /// `stream_settings`: how the bytes of a connection travel; `None` = plain sockets.
+    pub stream: Option<Arc<StreamSettings>>,
     /// What this cluster needs that this build does not do (TLS): requests to it are answered with 503.
     pub inactive: Option<String>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
+use super::StreamSettings;
 use crate::Template;
 
 /// One of `servers[0].listeners`.
@@ -33,6 +34,8 @@ pub struct Listener {
     pub idle_timeout: IdleTimeout,
     /// `max_connections` (a key of rosn's): open connections of this listener.
     pub max_connections: Option<NonZeroU32>,
+    /// `stream_settings`: how the bytes of a connection travel; `None` = plain sockets.
+    pub stream: Option<Arc<StreamSettings>>,
     /// What is done with a connection.
     pub service: Service,
 }

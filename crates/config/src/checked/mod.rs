@@ -6,11 +6,13 @@ mod cluster;
 mod listener;
 mod router;
 mod server;
+mod stream;
 
 pub use cluster::*;
 pub use listener::*;
 pub use router::*;
 pub use server::*;
+pub use stream::*;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

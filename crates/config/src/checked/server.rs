@@ -144,7 +144,7 @@ pub struct Admin {
 }
 
 /// A text that never reaches a log, a dump or an error.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(pub String);
 
 impl std::fmt::Debug for Secret {

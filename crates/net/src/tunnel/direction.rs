@@ -31,6 +31,8 @@ pub(super) struct Direction {
     state: State,
     way: Way,
     moved: u64,
+    /// The sink may hold back bytes that it took.
+    unflushed: bool,
 }
 
 /// How far a direction is from its end.
@@ -92,6 +94,7 @@ impl Direction {
             state: State::Open,
             way: Way::Copy { chunk: MIN_CHUNK, copied: 0 },
             moved: 0,
+            unflushed: false,
         }
     }
 
@@ -133,26 +136,47 @@ impl Direction {
                 return Ok(progress);
             }
             if self.state == State::Ending {
-                return Ok(Progress::Done);
+                return match self.settle(cx, sink)? {
+                    Progress::WaitsForSource => Ok(Progress::Done),
+                    waits => Ok(waits),
+                };
             }
             let step = match &self.way {
                 Way::Splice(_) => self.splice(cx, source, before)?,
                 _ => self.copy(cx, source, sink, scratch)?,
             };
-            if let Step::Stop(progress) = step {
-                return Ok(progress);
+            match step {
+                Step::Again => {}
+                Step::Stop(Progress::WaitsForSource) => return self.settle(cx, sink),
+                Step::Stop(progress) => return Ok(progress),
             }
         }
     }
 
-    /// Passes on the end of file, once, after the last byte.
-    pub(super) fn end(&mut self, sink: &End) -> io::Result<()> {
+    /// Passes on the end of file, once, after the last byte. False while the sink has to be waited for.
+    pub(super) fn end(&mut self, cx: &mut Context<'_>, sink: &mut End) -> io::Result<bool> {
         if self.state == State::Ending {
-            sink.stream.shutdown_write()?;
+            match sink.poll_shutdown(cx) {
+                Poll::Ready(ended) => ended?,
+                Poll::Pending => return Ok(false),
+            }
             self.state = State::Ended;
             self.way = Way::CopyOnly { chunk: MIN_CHUNK }; // gives back the pipe
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Sends what the sink holds back, before the source is waited for.
+    fn settle(&mut self, cx: &mut Context<'_>, sink: &mut End) -> Result<Progress, Failure> {
+        if self.unflushed {
+            match sink.poll_flush(cx) {
+                Poll::Ready(flushed) => flushed.map_err(Failure::Sink)?,
+                // The source's event wakes the task as well: nothing is read in the meantime.
+                Poll::Pending => return Ok(Progress::WaitsForSink),
+            }
+            self.unflushed = false;
+        }
+        Ok(Progress::WaitsForSource)
     }
 
     /// Passes on what is held.
@@ -163,6 +187,7 @@ impl Direction {
                     let count = written.map_err(Failure::Sink)?;
                     self.sent += count;
                     self.moved += count as u64;
+                    self.unflushed = true;
                 }
                 Poll::Pending => return Ok(Step::Stop(Progress::WaitsForSink)),
             }
@@ -217,6 +242,7 @@ impl Direction {
             let written = written.map_err(Failure::Sink)?;
             rest = &rest[written..];
             self.moved += written as u64;
+            self.unflushed = true;
         }
         self.consider_splice(count as u64, source, sink);
         Ok(Step::Again)

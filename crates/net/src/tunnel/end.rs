@@ -26,6 +26,11 @@ impl End {
         Self { stream, room_hidden: false }
     }
 
+    /// Whether it is a socket, and not something above one.
+    pub(super) fn is_socket(&self) -> bool {
+        self.stream.socket().is_some()
+    }
+
     /// Reads into `into`; `Ok(0)` is an end of file. After a read that did not fill it, the next
     /// call waits for an event without a system call.
     pub(super) fn poll_read(
@@ -53,15 +58,25 @@ impl End {
         }
     }
 
+    /// Sends what a transport holds back of the bytes that were written.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Ends the sending direction.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
     /// Runs a system call that reads from the descriptor until it does something else than block.
     pub(super) fn poll_read_call(
         &mut self,
         cx: &mut Context<'_>,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let Some(fd) = self.stream.plain_fd() else { return Poll::Ready(Err(no_descriptor())) };
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
+            let Some(fd) = self.stream.plain_fd() else { return Poll::Ready(Err(no_descriptor())) };
             match self.stream.try_io(Interest::READABLE, || call(fd)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
@@ -98,8 +113,8 @@ impl End {
     /// # Errors
     /// The reset.
     pub(super) fn watch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if matches!(self.stream, Stream::Unix(_)) {
-            return Ok(()); // it cannot be reset
+        if !self.stream.is_tcp() {
+            return Ok(()); // a unix socket cannot be reset, and no event tells of anything else
         }
         for _ in 0..2 {
             if self.stream.poll_write_ready(cx)?.is_pending() {

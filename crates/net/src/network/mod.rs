@@ -1,0 +1,136 @@
+//! Where sockets come from: the operating system, or memory.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rosn_base::Addr;
+
+use crate::{BindError, DialError, DialOptions, ListenOptions, PeerAddr, Stream};
+
+/// A future that a trait returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where sockets come from.
+pub trait Net: Send + Sync + 'static {
+    /// Connects to an address that is no name.
+    ///
+    /// Cancel safety: dropping the future closes the socket.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    fn connect<'a>(
+        &'a self,
+        addr: &'a Addr,
+        options: &'a DialOptions,
+    ) -> BoxFuture<'a, Result<Stream, DialError>>;
+
+    /// Listens for connections: TCP, or a unix socket. Bound when this returns. Needs no runtime; polling does.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    fn listen(
+        &self,
+        addr: &Addr,
+        options: &ListenOptions,
+    ) -> Result<Box<dyn NetListener>, BindError>;
+
+    /// Opens a UDP socket. Needs no runtime; polling does.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    fn bind_udp(
+        &self,
+        addr: SocketAddr,
+        options: &ListenOptions,
+    ) -> Result<Arc<dyn Datagrams>, BindError>;
+
+    /// Opens a UDP socket for talking with `target`, from an address that the system chooses or that the options say.
+    ///
+    /// # Errors
+    /// See [`DialError`].
+    fn dial_udp(
+        &self,
+        target: SocketAddr,
+        options: &DialOptions,
+    ) -> Result<Arc<dyn Datagrams>, DialError>;
+}
+
+/// A listening socket.
+pub trait NetListener: Send {
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    /// What accept(2) says; see [`accept_error`](crate::accept_error()).
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, PeerAddr)>>;
+
+    /// The address that is listened on.
+    fn local_addr(&self) -> Addr;
+}
+
+/// A UDP socket, with as many datagrams in a system call as the system can.
+pub trait Datagrams: Send + Sync + std::fmt::Debug {
+    /// Sends datagrams of equal size (the last may be shorter) to one address.
+    ///
+    /// # Errors
+    /// `WouldBlock` where there is no room, see [`Datagrams::poll_writable`]; else what sendmsg(2) says.
+    fn try_send(&self, batch: &Batch<'_>) -> io::Result<()>;
+
+    /// Waits until there may be room.
+    ///
+    /// # Errors
+    /// Fails where the runtime is shutting down.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Receives into the buffers, and says in `received` what is in each. A buffer may hold several datagrams of one
+    /// sender, each of `stride` bytes but for the last. Returns how many buffers were used.
+    ///
+    /// # Errors
+    /// What recvmsg(2) says; an ICMP answer to an earlier send shows here.
+    ///
+    /// # Panics
+    /// If there are fewer of `received` than of `buffers`.
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [io::IoSliceMut<'_>],
+        received: &mut [Received],
+    ) -> Poll<io::Result<usize>>;
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// What getsockname(2) says.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// How many datagrams a [`Batch`] may hold; 1 where the system cannot split (GSO).
+    fn max_batch(&self) -> usize;
+
+    /// How many datagrams one buffer of [`Datagrams::poll_receive`] may come to hold; 1 without GRO.
+    fn max_received(&self) -> usize;
+}
+
+/// Datagrams to send.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// Where to.
+    pub to: SocketAddr,
+    /// The datagrams, one after the other.
+    pub bytes: &'a [u8],
+    /// The size of each but the last; `None` = there is one.
+    pub segment: Option<usize>,
+}
+
+/// What a buffer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// From whom.
+    pub from: SocketAddr,
+    /// Bytes in the buffer.
+    pub len: usize,
+    /// The size of each datagram but the last, in bytes.
+    pub stride: usize,
+}

@@ -1,0 +1,74 @@
+//! Why there is no connection, or no listener.
+
+use std::io;
+
+use rosn_base::Addr;
+use rosn_net::{BindError, DialError};
+use thiserror::Error;
+
+/// Why a transport could not do what it was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// No transport has that name.
+    #[error("no transport is called `{scheme}`; there are {}", known.join(", "))]
+    UnknownScheme {
+        /// What was asked for.
+        scheme: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A transport of that name is registered already.
+    #[error("a transport called `{0}` is registered already")]
+    Duplicate(String),
+    /// The settings cannot be used.
+    #[error("{transport}: {what}")]
+    Settings {
+        /// The transport's name.
+        transport: &'static str,
+        /// What is wrong with them, and what to do.
+        what: String,
+    },
+    /// The address cannot be listened on.
+    #[error("{transport}: {cause}")]
+    Bind {
+        /// The transport's name.
+        transport: &'static str,
+        /// Why.
+        cause: BindError,
+    },
+    /// There is no connection for the transport to run over.
+    #[error("{transport}: {cause}")]
+    Dial {
+        /// The transport's name.
+        transport: &'static str,
+        /// Why.
+        cause: DialError,
+    },
+    /// The connection was there, and then a phase of the handshake failed.
+    #[error("{transport}: {phase} with {addr} failed: {cause}")]
+    Handshake {
+        /// The transport's name.
+        transport: &'static str,
+        /// Which phase, such as `TLS handshake`.
+        phase: &'static str,
+        /// The other side.
+        addr: Addr,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+impl TransportError {
+    /// The kind of the underlying error.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::UnknownScheme { .. } | Self::Duplicate(_) | Self::Settings { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            Self::Bind { .. } => io::ErrorKind::AddrInUse,
+            Self::Dial { cause, .. } => cause.kind(),
+            Self::Handshake { cause, .. } => cause.kind(),
+        }
+    }
+}
