@@ -61,7 +61,7 @@ pub use dial::{DialError, dial, dial_udp};
 pub use holder::Holder;
 pub use io::Io;
 pub use listen::{BindError, bind_tcp, bind_udp, check_free};
-pub use network::{Batch, BoxFuture, Datagrams, Net, NetListener, Received};
+pub use network::{Batch, BoxFuture, Datagrams, Net, NetListener, OsNet, Received};
 pub use options::{Control, DialOptions, KeepAlive, ListenOptions, SocketOptions};
 pub use original_dst::original_dst;
 pub use stream::{Released, Stream};

@@ -1,0 +1,200 @@
+//! UDP with many datagrams in a system call: GSO, GRO and recvmmsg(2) through quinn-udp.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rosn_base::Addr;
+use tokio::io::Interest;
+
+use crate::conn::canonical;
+use crate::network::{Batch, Datagrams, MAX_DATAGRAM, Received, Waiters};
+use crate::{BindError, DialError, DialOptions, ListenOptions};
+
+/// A UDP socket that is watched from the first poll on.
+#[derive(Debug)]
+pub(super) struct OsDatagrams {
+    /// Until it is watched.
+    unwatched: Mutex<Option<std::net::UdpSocket>>,
+    watched: OnceLock<tokio::net::UdpSocket>,
+    offload: UdpSocketState,
+    local: SocketAddr,
+    /// The only peer, where it is connected.
+    peer: Option<SocketAddr>,
+    /// Those who wait for room to send.
+    senders: Arc<Waiters>,
+}
+
+impl OsDatagrams {
+    pub(super) fn bind(addr: SocketAddr, options: &ListenOptions) -> Result<Self, BindError> {
+        let socket = crate::bind_udp(addr, options)?;
+        Self::new(socket, None).map_err(|source| BindError::Other { addr: Addr::Ip(addr), source })
+    }
+
+    pub(super) fn connect(target: SocketAddr, options: &DialOptions) -> Result<Self, DialError> {
+        let to = || Addr::Ip(target);
+        let any = match target {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let local = options.bind.unwrap_or(SocketAddr::new(any, 0));
+        let bind = ListenOptions {
+            owner: options.owner.clone(),
+            socket: options.socket.clone(),
+            control: options.control.clone(),
+            ..ListenOptions::default()
+        };
+        let socket = crate::bind_udp(local, &bind).map_err(|error| DialError::Setup {
+            target: to(),
+            step: "bind",
+            source: io::Error::other(error),
+        })?;
+        let connected = socket.connect(target);
+        connected.map_err(|source| DialError::Connect { target: to(), source })?;
+        Self::new(socket, Some(target)).map_err(|source| DialError::Setup {
+            target: to(),
+            step: "UDP options",
+            source,
+        })
+    }
+
+    fn new(socket: std::net::UdpSocket, peer: Option<SocketAddr>) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let offload = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let unwatched = Mutex::new(Some(socket));
+        let senders = Arc::default();
+        Ok(Self { unwatched, watched: OnceLock::new(), offload, local, peer, senders })
+    }
+
+    /// Has the event loop of this thread watch it from now on.
+    fn watch(&self) -> io::Result<&tokio::net::UdpSocket> {
+        if self.watched.get().is_none() {
+            let mut unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(socket) = unwatched.take() {
+                let socket = tokio::net::UdpSocket::from_std(socket)?;
+                self.watched.get_or_init(|| socket);
+            }
+        }
+        // It is missing only if the event loop refused it before.
+        self.watched.get().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// Sends without waiting; before the first poll this needs no runtime.
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if self.watched.get().is_none() {
+            let unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(socket) = &*unwatched {
+                return self.offload.try_send(socket.into(), transmit);
+            }
+        }
+        let socket = self.watched.get().ok_or(ErrorKind::NotConnected)?;
+        socket.try_io(Interest::WRITABLE, || self.offload.try_send(socket.into(), transmit))
+    }
+
+    /// Sends, and once more if the error was that of an earlier datagram to somebody else.
+    fn send_past_old_errors(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.send(transmit) {
+            Err(error) if self.peer.is_none() && is_answer(&error) => self.send(transmit),
+            sent => sent,
+        }
+    }
+
+    /// The address as the family of the socket has it.
+    fn mapped(&self, to: SocketAddr) -> SocketAddr {
+        match (to.ip(), self.local) {
+            (IpAddr::V4(ip), SocketAddr::V6(_)) => {
+                SocketAddr::new(IpAddr::V6(ip.to_ipv6_mapped()), to.port())
+            }
+            _ => to,
+        }
+    }
+}
+
+/// Whether it is an ICMP answer to a datagram that was sent before.
+fn is_answer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+    )
+}
+
+impl Datagrams for OsDatagrams {
+    fn try_send(&self, batch: &Batch<'_>) -> io::Result<()> {
+        batch.check(self.peer)?;
+        let destination = self.mapped(batch.to);
+        let transmit = |contents, segment_size| {
+            let transmit =
+                Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+            self.send_past_old_errors(&transmit)
+        };
+        let Some(segment) = batch.segment else { return transmit(batch.bytes, None) };
+        let mut rest = batch.bytes;
+        while !rest.is_empty() {
+            let together = self.max_batch().min(MAX_DATAGRAM / segment).max(1);
+            let (part, after) = rest.split_at(rest.len().min(together * segment));
+            match transmit(part, Some(segment)) {
+                Ok(()) => rest = after,
+                // The device cannot split after all, which `max_batch` has learned by this.
+                Err(_) if together > self.max_batch() => {}
+                // Whoever sends again sends all again; it is as if the network had lost the rest.
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock && rest.len() < batch.bytes.len() =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.watch()?;
+        self.senders.poll(cx, |cx| socket.poll_send_ready(cx))
+    }
+
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        received: &mut [Received],
+    ) -> Poll<io::Result<usize>> {
+        assert!(received.len() >= buffers.len(), "a place for what each buffer holds");
+        let count = buffers.len().min(BATCH_SIZE);
+        let mut meta = [RecvMeta::default(); BATCH_SIZE];
+        let socket = self.watch()?;
+        loop {
+            ready!(socket.poll_recv_ready(cx))?;
+            let receive = || self.offload.recv(socket.into(), &mut buffers[..count], &mut meta);
+            match socket.try_io(Interest::READABLE, receive) {
+                Ok(used) => {
+                    for (to, meta) in received.iter_mut().zip(&meta[..used]) {
+                        let from = canonical(meta.addr);
+                        *to = Received { from, len: meta.len, stride: meta.stride };
+                    }
+                    return Poll::Ready(Ok(used));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if self.peer.is_none() && is_answer(&error) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    fn max_batch(&self) -> usize {
+        self.offload.max_gso_segments()
+    }
+
+    fn max_received(&self) -> usize {
+        self.offload.gro_segments()
+    }
+}
