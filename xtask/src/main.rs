@@ -6,12 +6,14 @@
 //! cargo xtask schema          write docs/schema.json and docs/reference.md
 //! cargo xtask schema --check  fail where the committed ones differ
 //! cargo xtask sizes           lengths of files and functions
+//! cargo xtask interop [SUITE] rosn against v2ray, Python peers and the Autobahn cases
 //! cargo xtask bench ...       rosn side by side with its peers (bench/README.md)
 //! ```
 
 mod bench;
 mod ci;
 mod command;
+mod interop;
 mod layers;
 mod rust_source;
 mod schema;
@@ -44,9 +46,13 @@ fn run() -> Result<()> {
         ("schema", []) => schema::write(),
         ("schema", [flag]) if flag == "--check" => schema::check(),
         ("sizes", []) => sizes::run(),
+        ("interop", []) => interop::check(None, &[]),
+        ("interop", [suite, options @ ..]) => interop::check(Some(suite), options),
         ("bench", options) => bench::compare(options),
         ("help" | "--help" | "-h", _) => {
-            println!("cargo xtask ci | layers | schema [--check] | sizes | bench [options]");
+            println!(
+                "cargo xtask ci | layers | schema [--check] | sizes | interop [suite] | bench [options]"
+            );
             Ok(())
         }
         _ => bail!("no such command: {}; try `cargo xtask help`", arguments.join(" ")),
