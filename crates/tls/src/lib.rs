@@ -1,1 +1,57 @@
-//! To come.
+//! TLS for both ends of a connection: certificates from files, chosen by name or issued on the spot, verified against
+//! authorities or pinned, and errors that say what is wrong and what to do.
+//!
+//! An [`Acceptor`] answers the handshakes of clients, a [`Connector`] begins handshakes with servers; both are made
+//! from plain options, and everything that can be wrong with those is a [`TlsError`] then and not in a handshake
+//! later. What comes out is a [`TlsStream`] over whatever byte stream went in.
+//!
+//! The protocol is rustls over AWS-LC, TLS 1.2 and 1.3; no other crate knows that, but for QUIC, which takes the
+//! configurations as they are.
+//!
+//! ```
+//! use rosn_tls::{Acceptor, ClientOptions, Connector, ServerOptions, self_signed};
+//! use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let pair = self_signed(&["rosn.test"])?;
+//! let trusted = vec![pair.certificate.clone()];
+//! let acceptor =
+//!     Acceptor::new(&ServerOptions { certificates: vec![pair], ..ServerOptions::default() })?;
+//! let connector = Connector::new(&ClientOptions {
+//!     system_roots: false,
+//!     roots: trusted,
+//!     ..ClientOptions::default()
+//! })?;
+//!
+//! let (near, far) = tokio::io::duplex(4096);
+//! let (client, server) = tokio::join!(connector.connect("rosn.test", near), acceptor.accept(far));
+//! let (mut client, mut server) = (client?, server?);
+//! client.write_all(b"hello").await?;
+//! client.shutdown().await?;
+//! let mut text = String::new();
+//! server.read_to_string(&mut text).await?;
+//! assert_eq!((&*text, server.server_name()), ("hello", Some("rosn.test")));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod explain;
+mod issue;
+mod options;
+mod pem;
+mod provider;
+mod server;
+mod stream;
+mod verify;
+
+pub use client::Connector;
+pub use error::TlsError;
+pub use issue::self_signed;
+pub use options::{ClientOptions, KeyPair, Pem, ServerOptions, Version, Versions};
+pub use server::Acceptor;
+pub use stream::TlsStream;
+pub use verify::chain_hash;

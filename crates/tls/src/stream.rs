@@ -1,0 +1,126 @@
+//! A connection after its handshake.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use rustls::ProtocolVersion;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::Version;
+
+/// A TLS connection over `S`.
+///
+/// * The end of the peer's bytes is an end of file both with its `close_notify` and without one: many programs close
+///   their socket without it, and Go's TLS takes that for an end as well. So whoever must know that nothing was cut
+///   off needs a protocol that says how long its messages are.
+/// * `poll_shutdown` sends `close_notify` and ends the sending direction of `S`; reading goes on until the peer has
+///   ended too.
+/// * Written bytes may be held back until `poll_flush`.
+/// * Dropping it drops `S`, without `close_notify`.
+#[derive(Debug)]
+pub struct TlsStream<S> {
+    io: tokio_rustls::TlsStream<S>,
+}
+
+impl<S> TlsStream<S> {
+    pub(crate) fn server(io: tokio_rustls::server::TlsStream<S>) -> Self {
+        Self { io: io.into() }
+    }
+
+    pub(crate) fn client(io: tokio_rustls::client::TlsStream<S>) -> Self {
+        Self { io: io.into() }
+    }
+
+    /// The connection below.
+    pub fn below(&self) -> &S {
+        self.io.get_ref().0
+    }
+
+    /// The connection below. What is read or written there is lost to this one.
+    pub fn below_mut(&mut self) -> &mut S {
+        self.io.get_mut().0
+    }
+
+    /// The protocol that was agreed on (ALPN).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.io.get_ref().1.alpn_protocol()
+    }
+
+    /// The version that was agreed on.
+    pub fn version(&self) -> Option<Version> {
+        match self.io.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => Some(Version::Tls12),
+            Some(ProtocolVersion::TLSv1_3) => Some(Version::Tls13),
+            _ => None,
+        }
+    }
+
+    /// The name that the client asked for (SNI); `None` on the client's side.
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.io {
+            tokio_rustls::TlsStream::Server(io) => io.get_ref().1.server_name(),
+            tokio_rustls::TlsStream::Client(_) => None,
+        }
+    }
+
+    /// What the peer has shown, in DER, its own certificate first; empty where it showed nothing.
+    pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
+        let shown = self.io.get_ref().1.peer_certificates().unwrap_or_default();
+        shown.iter().map(AsRef::as_ref)
+    }
+
+    /// Whether the handshake went on with the keys of an earlier connection.
+    pub fn is_resumed(&self) -> bool {
+        let kind = match &self.io {
+            tokio_rustls::TlsStream::Server(io) => io.get_ref().1.handshake_kind(),
+            tokio_rustls::TlsStream::Client(io) => io.get_ref().1.handshake_kind(),
+        };
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.get_mut().io).poll_read(cx, buf) {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Poll::Ready(Ok(()))
+            }
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
