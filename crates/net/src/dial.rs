@@ -24,6 +24,22 @@ pub enum DialError {
         /// Where to.
         target: Addr,
     },
+    /// The name could not be resolved.
+    #[error("cannot connect to {target}: the name cannot be resolved: {source}")]
+    Resolve {
+        /// Where to.
+        target: Addr,
+        /// The resolver's answer.
+        source: io::Error,
+    },
+    /// There is no address to connect to.
+    #[error("cannot connect to {target}: {what}")]
+    NoAddress {
+        /// Where to.
+        target: Addr,
+        /// What is lacking.
+        what: &'static str,
+    },
     /// The socket could not be made or set up, so nothing was sent; trying another host will not
     /// help.
     #[error("cannot connect to {target}: {step}: {}", explain(source))]
@@ -46,11 +62,15 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// The kind of the system's answer; `InvalidInput` for a name.
+    /// The kind of the system's answer; `InvalidInput` for a name that was not resolved, `AddrNotAvailable` for one
+    /// without an address.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Unresolved { .. } => io::ErrorKind::InvalidInput,
-            Self::Setup { source, .. } | Self::Connect { source, .. } => source.kind(),
+            Self::NoAddress { .. } => io::ErrorKind::AddrNotAvailable,
+            Self::Resolve { source, .. }
+            | Self::Setup { source, .. }
+            | Self::Connect { source, .. } => source.kind(),
         }
     }
 
@@ -58,6 +78,8 @@ impl DialError {
     pub fn target(&self) -> &Addr {
         match self {
             Self::Unresolved { target }
+            | Self::Resolve { target, .. }
+            | Self::NoAddress { target, .. }
             | Self::Setup { target, .. }
             | Self::Connect { target, .. } => target,
         }
