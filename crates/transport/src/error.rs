@@ -21,6 +21,11 @@ pub enum TransportError {
     /// A transport of that name is registered already.
     #[error("a transport called `{0}` is registered already")]
     Duplicate(String),
+    /// The listener's address is a host name.
+    #[error(
+        "cannot listen on the name `{0}`: write the IP address of an interface, or 0.0.0.0 for all"
+    )]
+    ListenOnName(String),
     /// The settings cannot be used.
     #[error("{transport}: {what}")]
     Settings {
@@ -63,9 +68,10 @@ impl TransportError {
     /// The kind of the underlying error.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::UnknownScheme { .. } | Self::Duplicate(_) | Self::Settings { .. } => {
-                io::ErrorKind::InvalidInput
-            }
+            Self::UnknownScheme { .. }
+            | Self::Duplicate(_)
+            | Self::ListenOnName(_)
+            | Self::Settings { .. } => io::ErrorKind::InvalidInput,
             Self::Bind { .. } => io::ErrorKind::AddrInUse,
             Self::Dial { cause, .. } => cause.kind(),
             Self::Handshake { cause, .. } => cause.kind(),

@@ -1,10 +1,17 @@
 //! Byte streams over tcp, TLS, WebSocket, HTTP/2, QUIC, domain sockets and mKCP, by name.
 
 mod error;
+mod handshakes;
+mod layers;
 mod packet_header;
+mod registry;
+mod socket;
+mod tcp;
 mod transport;
 
 pub use error::TransportError;
+pub use registry::Registry;
+pub use tcp::Tcp;
 pub use transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportLimits,
 };

@@ -1,0 +1,59 @@
+//! `sockopt`, as sockets take it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rosn_config::checked::{SocketSettings, Tproxy};
+use rosn_net::{DialOptions, KeepAlive, ListenOptions, SocketOptions};
+
+use crate::Environment;
+
+/// v2ray's `tcpFastOpenQueueLength`, where there is none.
+const FAST_OPEN_QUEUE: u32 = 4096;
+
+/// How to listen. Without the file mode of a unix socket.
+pub(crate) fn listen_options(
+    settings: &SocketSettings,
+    environment: &Environment,
+) -> ListenOptions {
+    let queue = match settings.fast_open_queue {
+        0 => FAST_OPEN_QUEUE,
+        queue => queue,
+    };
+    ListenOptions {
+        owner: environment.owner.clone(),
+        reuse_port: environment.reuse_port,
+        socket: socket_options(settings, queue),
+        ..ListenOptions::default()
+    }
+}
+
+/// How to dial.
+pub(crate) fn dial_options(settings: &SocketSettings, environment: &Environment) -> DialOptions {
+    DialOptions {
+        owner: environment.owner.clone(),
+        bind: settings.bind.map(|ip| SocketAddr::new(ip, 0)),
+        socket: socket_options(settings, 1),
+        ..DialOptions::default()
+    }
+}
+
+fn socket_options(settings: &SocketSettings, fast_open: u32) -> SocketOptions {
+    const GO: Duration = Duration::from_secs(15);
+    SocketOptions {
+        mark: settings.mark,
+        device: Some(settings.device.as_str().into())
+            .filter(|device: &Box<str>| !device.is_empty()),
+        transparent: settings.tproxy == Tproxy::Tproxy,
+        keep_alive: KeepAlive::On {
+            idle: settings.keep_alive_idle.unwrap_or(GO),
+            interval: settings.keep_alive_interval.unwrap_or(GO),
+            count: None,
+        },
+        fast_open: settings.fast_open.map(|on| if on { fast_open } else { 0 }),
+        receive_buffer: settings.receive_buffer,
+        send_buffer: settings.send_buffer,
+        force_buffers: settings.force_buffers,
+        mptcp: settings.mptcp,
+    }
+}
