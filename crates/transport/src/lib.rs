@@ -8,9 +8,11 @@ mod registry;
 mod socket;
 mod tcp;
 mod transport;
+mod ws;
 
 pub use error::TransportError;
 pub use registry::Registry;
+pub use socket::{dial_options, listen_options};
 pub use tcp::Tcp;
 pub use transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportLimits,

@@ -12,7 +12,7 @@ use crate::Environment;
 const FAST_OPEN_QUEUE: u32 = 4096;
 
 /// How to listen. Without the file mode of a unix socket.
-pub(crate) fn listen_options(
+pub fn listen_options(
     settings: &SocketSettings,
     environment: &Environment,
 ) -> ListenOptions {
@@ -29,7 +29,7 @@ pub(crate) fn listen_options(
 }
 
 /// How to dial.
-pub(crate) fn dial_options(settings: &SocketSettings, environment: &Environment) -> DialOptions {
+pub fn dial_options(settings: &SocketSettings, environment: &Environment) -> DialOptions {
     DialOptions {
         owner: environment.owner.clone(),
         bind: settings.bind.map(|ip| SocketAddr::new(ip, 0)),
