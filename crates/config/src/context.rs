@@ -9,6 +9,8 @@ pub(crate) struct Context<'o> {
     pub(crate) sources: Sources,
     pub(crate) report: Report,
     pub(crate) options: &'o LoadOptions,
+    /// Whether unknown keys are errors at this place, whatever the options say.
+    pub(crate) exact: bool,
     /// The file and the included directories that were read, or could not be.
     pub(crate) read: Vec<std::path::PathBuf>,
     /// Where relative paths of included files are looked for, besides the working directory.

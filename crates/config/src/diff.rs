@@ -144,6 +144,7 @@ fn listener_keys(old: &Listener, new: &Listener) -> Vec<&'static str> {
         "access_logs": access_logs,
         "connection_idle_timeout": idle_timeout,
         "max_connections": max_connections,
+        "stream_settings": stream,
         "filter_chains": service,
     )
 }
@@ -167,6 +168,7 @@ fn cluster_keys(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
         "connect_timeout": connect_timeout,
         "idle_timeout": idle_timeout,
         "panic_threshold": panic_threshold,
+        "stream_settings": stream,
         "tls_context": inactive,
     )
 }
@@ -190,5 +192,6 @@ fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
         "accept": server.accept,
         "pid": server.pid_file,
         "uds_dir": server.socket_dir,
+        "sockets": sockets,
     )
 }

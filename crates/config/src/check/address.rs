@@ -11,13 +11,25 @@ use crate::format::{Field, Listener, Mosn, Server};
 use crate::text::Span;
 
 use super::missing;
+use super::stream::{self, Found};
 
 /// The address of a listener; a name is resolved.
 pub(super) fn listener(
     raw: &Listener,
     network: Network,
+    stream: Option<&Found>,
     context: &mut Context<'_>,
 ) -> Option<Addr> {
+    let settings = stream.map(|found| &*found.settings);
+    if let Some(path) = settings.and_then(stream::socket_address) {
+        if let Some((text, span)) = raw.address.filled()
+            && Addr::parse(text, true).as_ref() != Ok(&path)
+        {
+            let message = format!("`address` has no effect: the transport listens on {path}");
+            context.add(Fault::notice(span, "no-effect", message));
+        }
+        return Some(path);
+    }
     let Some((text, span)) = raw.address.filled() else {
         if !matches!(raw.address, Field::Faulty) {
             missing(raw.span, "address", context);
@@ -25,6 +37,13 @@ pub(super) fn listener(
         return None;
     };
     match Addr::parse(text, network == Network::Unix) {
+        Ok(Addr::Name(host, _)) if stream.is_some() && !host.eq_ignore_ascii_case("localhost") => {
+            let message =
+                format!("a listener with `stream_settings` has no name as address: {host}");
+            let fault = Fault::error(span, "bad-address", message);
+            context.add(fault.help("use an IP address to listen on"));
+            None
+        }
         Ok(Addr::Name(host, port)) => resolve(&host, port, span, context).map(Addr::Ip),
         Ok(address) => Some(address),
         Err(error) => {
@@ -111,12 +130,19 @@ fn claims(server: Option<&Server>, mosn: &Mosn) -> Vec<Claim> {
     let mut all = Vec::new();
     for raw in server.map(|server| server.listeners.items()).unwrap_or_default() {
         let network = raw.network.value().map(|network| network.0.to_ascii_lowercase());
-        let Some((text, span)) = raw.address.filled() else { continue };
-        let Ok(address) = Addr::parse(text, network.as_deref() == Some("unix")) else { continue };
+        let way = stream::way(raw);
+        let written = raw.address.filled().and_then(|(text, span)| {
+            Some((Addr::parse(text, network.as_deref() == Some("unix")).ok()?, span))
+        });
+        let Some((address, span)) = way.socket.or(written) else { continue };
+        let name = raw.name.filled().or(raw.address.filled()).map(|(name, _)| name);
         all.push(Claim {
-            what: format!("the listener `{}`", raw.name.filled().map_or(text, |(name, _)| name)),
+            what: match name {
+                Some(name) => format!("the listener `{name}`"),
+                None => format!("the listener on {address}"),
+            },
             address,
-            datagrams: network.as_deref() == Some("udp"),
+            datagrams: network.as_deref() == Some("udp") || way.datagrams,
             bound: raw.bind_port.or(false),
             span,
         });

@@ -13,6 +13,7 @@ use crate::diagnostic::Fault;
 use crate::format::{self as raw, Field, Metadata, Mosn};
 use crate::text::{Span, Value};
 
+use super::stream::{self, Found, Side};
 use super::{ClusterFacts, dns, missing, tls};
 
 /// All clusters by name. Of two with one name the last counts, as in MOSN.
@@ -54,8 +55,13 @@ fn cluster(
     context: &mut Context<'_>,
 ) -> Cluster {
     let discovery = discovery(raw, context);
-    let hosts: Vec<Host> = raw.hosts.items().iter().filter_map(|h| host(h, context)).collect();
-    if raw.hosts.items().is_empty() && !matches!(raw.hosts, Field::Faulty) {
+    let mut hosts: Vec<Host> = raw.hosts.items().iter().filter_map(|h| host(h, context)).collect();
+    let found =
+        stream::either(&raw.stream_settings, &raw.stream_settings_v2ray, Side::Cluster, context);
+    if let Some(found) = &found {
+        check_stream(raw, found, &mut hosts, context);
+    }
+    if hosts.is_empty() && raw.hosts.items().is_empty() && !matches!(raw.hosts, Field::Faulty) {
         warn_no_hosts(raw, name, &discovery, context);
     }
     let own = raw.tls_context.value().and_then(|tls| tls::check(tls, context));
@@ -83,8 +89,29 @@ fn cluster(
         connect_timeout: connect_timeout(raw, context),
         idle_timeout: raw.idle_timeout.value().copied(),
         panic_threshold: panic_threshold(raw, context),
-        stream: None,
+        stream: found.map(|found| found.settings),
         inactive,
+    }
+}
+
+/// What `stream_settings` do not go together with. A unix socket of theirs is a host by itself.
+fn check_stream(
+    raw: &raw::Cluster,
+    found: &Found,
+    hosts: &mut Vec<Host>,
+    context: &mut Context<'_>,
+) {
+    let transport = &found.settings.transport;
+    if let Some(address) = stream::socket_address(&found.settings)
+        && hosts.is_empty()
+    {
+        hosts.push(Host { address, hostname: String::new(), weight: 1, metadata: Vec::new() });
+    }
+    for (host, raw) in hosts.iter().zip(raw.hosts.items()) {
+        if transport.is_datagram() && matches!(host.address, Addr::Unix(_)) {
+            let message = format!("`{}` needs an IP address or a name", transport.scheme());
+            context.add(Fault::error(raw.address.span_or(raw.span), "bad-address", message));
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use rosn_base::Addr;
 
 use crate::Defaults;
-use crate::checked::{IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service};
+use crate::checked::{
+    IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service, StreamSettings, Tproxy,
+};
 use crate::context::Context;
 use crate::diagnostic::Fault;
 use crate::format::{
@@ -16,21 +18,22 @@ use crate::format::{
 };
 use crate::text::Span;
 
-use super::router::Found;
+use super::router;
+use super::stream::{self, Found, Side};
 use super::{
     Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls,
 };
 
 /// What a listener may refer to.
 pub(super) struct Scope<'s> {
-    pub(super) routers: &'s BTreeMap<Arc<str>, Found>,
+    pub(super) routers: &'s BTreeMap<Arc<str>, router::Found>,
     pub(super) names: &'s Names,
 }
 
 /// All listeners, in order.
 pub(super) fn listeners(
     server: Option<&Server>,
-    routers: &BTreeMap<Arc<str>, Found>,
+    routers: &BTreeMap<Arc<str>, router::Found>,
     names: &Names,
     defaults: &Defaults,
     context: &mut Context<'_>,
@@ -62,13 +65,20 @@ fn listener(
     context: &mut Context<'_>,
 ) -> Option<Listener> {
     let network = network(raw, context);
-    let address = address::listener(raw, network, context);
+    let found =
+        stream::either(&raw.stream_settings, &raw.stream_settings_v2ray, Side::Listener, context);
+    let address = address::listener(raw, network, found.as_ref(), context);
+    if let Some(found) = &found {
+        check_stream(raw, found, network, address.as_ref(), context);
+    }
+    let stream = found.map(|found| found.settings);
     let network = match &address {
         Some(Addr::Unix(_)) => Network::Unix,
         _ => network,
     };
-    let written =
-        raw.name.filled().or(raw.address.filled()).map(|(name, _)| name).unwrap_or_default();
+    let written = raw.name.filled().or(raw.address.filled()).map(|(name, _)| name.to_owned());
+    // Only a unix socket of `stream_settings` needs neither.
+    let written = written.or(address.as_ref().map(Addr::to_string)).unwrap_or_default();
     let mut service = service(raw, network, scope, context);
     // A filter that protects, and cannot be run, must not be left out in silence.
     if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
@@ -77,7 +87,7 @@ fn listener(
     if raw.inspector.or(false) && !matches!(service, Some(Service::Inactive(_))) {
         context.add(not_yet(raw.inspector.span_or(raw.span), "inspector: TLS is not recognised"));
     }
-    let name: Arc<str> = written.into();
+    let name: Arc<str> = written.as_str().into();
     Some(Listener {
         access_logs: access_log::access_logs(raw, &log_file(logs, &name), context),
         address: address?,
@@ -85,7 +95,7 @@ fn listener(
         network,
         bind: raw.bind_port.or(false),
         reuse_port: raw.reuseport.or(false),
-        original_dst: original_dst(raw, context),
+        original_dst: original_dst(raw, context).or(stream.as_deref().and_then(meant_address)),
         direction: raw.r#type.text().to_owned(),
         idle_timeout: match raw.connection_idle_timeout.value() {
             None => IdleTimeout::Default,
@@ -93,9 +103,47 @@ fn listener(
             Some(timeout) => IdleTimeout::After(*timeout),
         },
         max_connections: NonZeroU32::new(raw.max_connections.or(0)),
-        stream: None,
+        stream,
         service: service?,
     })
+}
+
+/// What `stream_settings` do not go together with.
+fn check_stream(
+    raw: &raw::Listener,
+    found: &Found,
+    network: Network,
+    address: Option<&Addr>,
+    context: &mut Context<'_>,
+) {
+    let settings = &found.settings;
+    if network == Network::Udp {
+        let message = "`stream_settings` are for connections, not for UDP datagrams";
+        let fault = Fault::error(raw.network.span_or(found.span), "wrong-network", message);
+        context.add(
+            fault.help("leave `network` out: QUIC and mKCP find their way to UDP by themselves"),
+        );
+    }
+    if settings.transport.is_datagram() && matches!(address, Some(Addr::Unix(_))) {
+        let message = format!("`{}` needs an IP address", settings.transport.scheme());
+        context.add(Fault::error(raw.address.span_or(found.span), "bad-address", message));
+    }
+    if !raw.bind_port.or(false) && !settings.is_plain() && !matches!(raw.bind_port, Field::Faulty) {
+        let message =
+            "a virtual listener has no transport: its connections are those of another one";
+        let fault = Fault::error(found.span, "virtual-listener", message);
+        context.add(fault.help("add `\"bind_port\": true`, or move the settings to the other one"));
+    }
+}
+
+/// `sockopt.tproxy`.
+fn meant_address(settings: &StreamSettings) -> Option<OriginalDst> {
+    let kind = match settings.socket.tproxy {
+        Tproxy::Off => return None,
+        Tproxy::Redirect => OriginalDstKind::Redirect,
+        Tproxy::Tproxy => OriginalDstKind::Tproxy,
+    };
+    Some(OriginalDst { kind, fallback_to_local: false })
 }
 
 /// `<logs>/<listener>_access.log`; the name must not lead out of the directory.

@@ -12,6 +12,8 @@ mod proxy;
 mod route;
 mod router;
 mod server;
+mod sockets;
+pub(crate) mod stream;
 mod stream_filters;
 mod stream_proxy;
 mod tls;
@@ -61,6 +63,7 @@ pub(crate) fn check(mosn: &Mosn, defaults: &Defaults, context: &mut Context<'_>)
         clusters: clusters.into_iter().map(|(name, c)| (name, Arc::new(c))).collect(),
         admin,
         metrics,
+        sockets: sockets::sockets(mosn, &names, context),
     })
 }
 

@@ -92,7 +92,8 @@ fn range(cidr: &Cidr, context: &mut Context<'_>) -> Option<CidrRange> {
     parsed
 }
 
-fn parse_range(text: &str) -> Option<CidrRange> {
+/// `10.0.0.0/8`, or a single address.
+pub(super) fn parse_range(text: &str) -> Option<CidrRange> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
         None => (text, None),

@@ -32,4 +32,6 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// What is measured and where it is shown.
     pub metrics: Metrics,
+    /// `sockets` (a key of rosn's): hooks around the socket calls of the process.
+    pub sockets: SocketHooks,
 }

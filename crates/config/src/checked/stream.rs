@@ -19,6 +19,16 @@ pub struct StreamSettings {
     pub proxy_protocol: ProxyProtocol,
 }
 
+impl StreamSettings {
+    /// Whether a plain socket does it: TCP without anything above or before it. Its options may be set all the same.
+    pub fn is_plain(&self) -> bool {
+        matches!(&self.transport, TransportSettings::Tcp(tcp) if tcp.header.is_none())
+            && self.tls.is_none()
+            && !self.proxy_protocol.accept
+            && self.proxy_protocol.send.is_none()
+    }
+}
+
 /// `network` and the settings of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TransportSettings {

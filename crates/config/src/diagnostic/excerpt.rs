@@ -86,7 +86,9 @@ fn unparsed_secret(source: &Source, from: usize, end: usize) -> Option<usize> {
         at += piece.len();
         let key = piece.trim_end_matches(word);
         let follows = line[at - (piece.len() - key.len())..].trim_start_matches(['"', '\'', ' ']);
-        if is_secret_key(key) && follows.starts_with([':', '=']) {
+        // Whether `key` is one cannot be told here.
+        let secret = is_secret_key(key) || key.eq_ignore_ascii_case("key");
+        if secret && follows.starts_with([':', '=']) {
             let colon = line.len() - follows.len() + 1;
             found = found.or(Some(from + colon));
         }

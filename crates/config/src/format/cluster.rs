@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{Free, Map, Metadata, Port, Status::*, Texts, Tls};
+use super::{ExactStream, Free, Map, Metadata, Port, Status::*, Texts, Tls};
 
 format! {
     /// What is behind the proxy.
@@ -49,6 +49,10 @@ format! {
         cluster_manager_tls: bool, Guarded("TLS"), "false";
         /// Upstream TLS.
         tls_context: Tls, Guarded("TLS"), "";
+        /// How the bytes of its connections travel.
+        stream_settings: ExactStream, Own, "{}";
+        /// The same, as v2ray writes it.
+        stream_settings_v2ray as "streamSettings": ExactStream, Own, "{}";
         /// The hosts.
         hosts: Vec<Host>, Active, "[]";
         /// For connecting.

@@ -70,11 +70,12 @@ fn unknown(member: &Member, table: &'static Table, context: &mut Context<'_>) {
     if &*member.key == "$schema" {
         return;
     }
-    let severity = if context.options.strict { Severity::Error } else { Severity::Warning };
+    let strict = context.options.strict || context.exact;
+    let severity = if strict { Severity::Error } else { Severity::Warning };
     let names = table.keys.iter().map(|key| key.name).filter(|_| !context.report.is_full(severity));
     let near = crate::suggest::suggest(&member.key, names);
     let message = format!("unknown key `{}`", member.key);
-    let fault = if context.options.strict {
+    let fault = if strict {
         Fault::error(member.key_span, "unknown-key", message)
     } else {
         Fault::warning(member.key_span, "unknown-key", message + " is ignored")

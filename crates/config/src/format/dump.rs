@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::text::{Node, Value, is_secret_key};
+use crate::text::{Node, Value, is_secret};
 
 use super::decode::find;
 use super::{Decode, Mosn, Shape};
@@ -12,10 +12,10 @@ const REDACTED: &str = "***REDACTED***";
 
 /// The whole configuration, with canonical keys, as written otherwise.
 pub(crate) fn dump(root: &Node) -> Json {
-    value(root, Some(Mosn::shape()), None)
+    value(root, Some(Mosn::shape()), None, None)
 }
 
-fn value(node: &Node, shape: Option<Shape>, kind: Option<&str>) -> Json {
+fn value(node: &Node, shape: Option<Shape>, kind: Option<&str>, parent: Option<&str>) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::Bool(*value),
@@ -26,13 +26,13 @@ fn value(node: &Node, shape: Option<Shape>, kind: Option<&str>) -> Json {
                 Some(Shape::List(item)) => Some(item()),
                 _ => None,
             };
-            items.iter().map(|item| value(item, of_items, None)).collect()
+            items.iter().map(|item| value(item, of_items, None, parent)).collect()
         }
-        Value::Object(_) => object(node, shape, kind),
+        Value::Object(_) => object(node, shape, kind, parent),
     }
 }
 
-fn object(node: &Node, shape: Option<Shape>, kind: Option<&str>) -> Json {
+fn object(node: &Node, shape: Option<Shape>, kind: Option<&str>, parent: Option<&str>) -> Json {
     let table = match shape {
         Some(Shape::Object(table)) => Some(table),
         Some(Shape::ByType(tables)) => {
@@ -50,10 +50,10 @@ fn object(node: &Node, shape: Option<Shape>, kind: Option<&str>) -> Json {
         let key = table.and_then(|table| find(table, &member.key));
         let name = key.map_or(&*member.key, |key| key.name);
         let shape = key.map_or(each, |key| Some((key.shape)()));
-        let shown = if is_secret_key(name) && member.value.says_something() {
+        let shown = if is_secret(parent, name) && member.value.says_something() {
             Json::String(REDACTED.to_owned())
         } else {
-            value(&member.value, shape, kind)
+            value(&member.value, shape, kind, Some(name))
         };
         map.insert(name.to_owned(), shown);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{Free, Map, NetworkFilter, Status::*, StreamFilter, Tls};
+use super::{ExactStream, Free, Map, NetworkFilter, Status::*, StreamFilter, Tls};
 
 format! {
     /// Where connections come in, and what is done with them.
@@ -26,6 +26,10 @@ format! {
         access_logs: Vec<AccessLog>, Active, "[]";
         /// What looks at a connection first: `original_dst`.
         listener_filters: Vec<ListenerFilter>, Active, "[]";
+        /// How the bytes of its connections travel.
+        stream_settings: ExactStream, Own, "{}";
+        /// The same, as v2ray writes it.
+        stream_settings_v2ray as "streamSettings": ExactStream, Own, "{}";
         /// Exactly one.
         filter_chains: Vec<FilterChain>, Active, "";
         /// What looks at each request, in order.

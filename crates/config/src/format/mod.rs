@@ -13,11 +13,14 @@ mod values;
 
 mod cluster;
 mod filters;
+mod http_header;
 mod listener;
 mod metrics;
 mod mosn;
 mod router;
 mod server;
+mod sockets;
+mod stream;
 mod tls;
 
 #[cfg(test)]
@@ -30,11 +33,14 @@ pub(crate) use cluster::*;
 pub(crate) use decode::Decode;
 pub(crate) use dump::dump;
 pub(crate) use filters::*;
+pub(crate) use http_header::*;
 pub(crate) use listener::*;
 pub(crate) use metrics::*;
 pub(crate) use mosn::*;
 pub(crate) use router::*;
 pub(crate) use server::*;
+pub(crate) use sockets::*;
+pub(crate) use stream::*;
 pub(crate) use tls::*;
 pub(crate) use values::*;
 

@@ -1,7 +1,9 @@
 //! The whole file.
 
 use super::table::{choices, format};
-use super::{ClusterManager, Free, Map, Metrics, Port, Server, Spanned, Status::*, StreamFilter};
+use super::{
+    ClusterManager, Free, Map, Metrics, Port, Server, Sockets, Spanned, Status::*, StreamFilter,
+};
 
 format! {
     /// A whole configuration.
@@ -16,6 +18,8 @@ format! {
         close_graceful: bool, Guarded("hot upgrade, so there is nothing to turn off"), "false";
         /// Take over the configuration of the process that is replaced.
         inherit_old_mosnconfig: bool, Later("hot upgrade"), "false";
+        /// What stands between the process and the system's socket calls.
+        sockets: Sockets, Own, "{}";
         /// Tracing of requests.
         tracing: Tracing, Guarded("tracing"), "";
         /// What is measured and where it is shown.

@@ -267,6 +267,46 @@ impl Decode for Free {
     }
 }
 
+/// A text, or several.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OneOrMany(pub(crate) Vec<Spanned<String>>);
+
+impl Decode for OneOrMany {
+    fn shape() -> Shape {
+        Shape::Leaf(&Leaf {
+            name: "string or array of string",
+            schema: || {
+                let text = json!({ "type": "string" });
+                json!({ "anyOf": [text, { "type": "array", "items": text }] })
+            },
+        })
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Array(_) => Vec::decode(node, context).map(Self),
+            _ => Spanned::decode(node, context).map(|one| Self(vec![one])),
+        }
+    }
+}
+
+/// An object in which unknown keys are errors, whatever the caller wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Exact<T>(pub(crate) T);
+
+impl<T: Decode> Decode for Exact<T> {
+    fn shape() -> Shape {
+        T::shape()
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let before = std::mem::replace(&mut context.exact, true);
+        let value = T::decode(node, context);
+        context.exact = before;
+        value.map(Self)
+    }
+}
+
 impl<T: Decode> Decode for Vec<T> {
     fn shape() -> Shape {
         Shape::List(T::shape)

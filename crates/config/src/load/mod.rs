@@ -100,6 +100,7 @@ impl<'o> Context<'o> {
             sources: Sources::default(),
             report: Report::default(),
             options,
+            exact: false,
             read: Vec::new(),
             directory,
         }

@@ -11,7 +11,7 @@ mod tests;
 
 use std::rc::Rc;
 
-use super::{MAX_DEPTH, MAX_SYNTAX_FAULTS, Member, Node, Parsed, Span, Value, is_secret_key};
+use super::{MAX_DEPTH, MAX_SYNTAX_FAULTS, Member, Node, Parsed, Span, Value, is_secret};
 use crate::diagnostic::Fault;
 use crate::text::source::push_key;
 
@@ -112,12 +112,21 @@ impl Parser<'_> {
             } else {
                 self.value()?
             };
-            if is_secret_key(&key) {
+            if is_secret(self.parent(), &key) {
                 self.secrets.push((value.span.start, value.span.end));
             }
             members.push(Member { key, key_span, value });
         }
         Ok(self.leave(start, Value::Object(members.into())))
+    }
+
+    /// The key of the object that is open, or of the array it stands in.
+    fn parent(&self) -> Option<&str> {
+        let (_, outer) = self.open.split_last()?;
+        outer.iter().rev().find_map(|open| match &open.step {
+            Step::Key(key) => Some(&**key),
+            Step::Index(_) => None,
+        })
     }
 
     fn array(&mut self) -> Result<Node, GiveUp> {

@@ -7,7 +7,7 @@ mod yaml;
 
 pub use source::Format;
 pub(crate) use source::{Source, Sources, Span};
-pub(crate) use tree::{Member, Node, Value, is_secret_key};
+pub(crate) use tree::{Member, Node, Value, is_secret, is_secret_key};
 
 use crate::diagnostic::Fault;
 

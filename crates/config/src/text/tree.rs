@@ -92,12 +92,20 @@ impl Node {
     }
 }
 
-/// Whether the value of a key is a secret: it is masked wherever a line is shown or a value dumped.
+/// Whether the value of a key is a secret, by the key of the object or array that it stands in.
+pub(crate) fn is_secret(parent: Option<&str>, key: &str) -> bool {
+    // `key` is also half of a header.
+    const KEEPERS: [&str; 2] = ["quicSettings", "certificates"];
+    let kept = |parent: &str| KEEPERS.iter().any(|keeper| parent.eq_ignore_ascii_case(keeper));
+    is_secret_key(key) || (key.eq_ignore_ascii_case("key") && parent.is_some_and(kept))
+}
+
+/// Whether the value of a key is a secret wherever it stands: it is masked wherever a line is shown or a value dumped.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     const WORDS: [&str; 6] =
         ["private_key", "privatekey", "token", "secret", "password", "credential"];
     let key = key.to_ascii_lowercase();
-    let whole = matches!(key.as_str(), "ticket" | "authentication");
+    let whole = matches!(key.as_str(), "ticket" | "authentication" | "seed");
     // `credential_policy` and the like name a way, not a secret.
     whole || (WORDS.iter().any(|word| key.contains(word)) && !key.ends_with("_policy"))
 }

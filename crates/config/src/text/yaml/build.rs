@@ -6,7 +6,7 @@ use std::rc::Rc;
 use saphyr_parser::{Event, ScalarStyle, ScanError, Tag};
 
 use crate::diagnostic::Fault;
-use crate::text::{MAX_DEPTH, Member, Node, Span, Value, is_secret_key};
+use crate::text::{MAX_DEPTH, Member, Node, Span, Value, is_secret};
 
 /// How many values a file may stand for once its aliases are written out. A file without aliases has
 /// no such limit.
@@ -165,6 +165,10 @@ impl<'t> Builder<'t> {
         if anchor != 0 {
             self.anchors.insert(anchor, Anchor { node: node.clone(), size, depth });
         }
+        let parent = self.open.iter().rev().skip(1).find_map(|open| match &open.kind {
+            Kind::Mapping(_, key) => key.as_ref().map(|(key, _)| Rc::clone(key)),
+            Kind::Sequence(_) => None,
+        });
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -176,7 +180,7 @@ impl<'t> Builder<'t> {
             Kind::Sequence(items) => items.push(node),
             Kind::Mapping(members, key) => match key.take() {
                 Some((key, key_span)) => {
-                    if is_secret_key(&key) {
+                    if is_secret(parent.as_deref(), &key) {
                         self.secrets.push((node.span.start, node.span.end));
                     }
                     members.push(Member { key, key_span, value: node });
