@@ -1,18 +1,20 @@
 //! Open a connection to the other side.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::Location;
 use std::path::Path;
 
 use rosn_base::Addr;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket};
 use thiserror::Error;
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UdpSocket, UnixStream};
+use tokio::net::TcpStream;
 
-use crate::listen::set_transparent;
+use crate::hook::{Asked, Bound, Call, Opening, Owner, Role, SocketKind};
+use crate::listen::shown;
+use crate::options::{Refused, refusal};
 use crate::{DialOptions, Stream};
 
 /// Why there is no connection.
@@ -42,7 +44,7 @@ pub enum DialError {
     },
     /// The socket could not be made or set up, so nothing was sent; trying another host will not
     /// help.
-    #[error("cannot connect to {target}: {step}: {}", explain(source))]
+    #[error("cannot connect to {}: {step}: {}", shown(target), explain_step(step, source))]
     Setup {
         /// Where to.
         target: Addr,
@@ -52,7 +54,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// The other side refused or could not be reached.
-    #[error("cannot connect to {target}: {}", explain(source))]
+    #[error("cannot connect to {}: {}", shown(target), explain(source))]
     Connect {
         /// Where to.
         target: Addr,
@@ -86,10 +88,10 @@ impl DialError {
     }
 }
 
-/// Connects to an IP address or a unix socket.
+/// Connects to an IP address or a unix socket; a path that begins with NUL is a name of Linux's abstract namespace.
 ///
-/// A TCP connection comes with TCP_NODELAY, and with keep-alive after 15 s as in Go. There is no
-/// timeout but the system's (about two minutes): drop the future to give up.
+/// A TCP connection comes with TCP_NODELAY, and with keep-alive after 15 s as in Go where the options do not say
+/// otherwise. There is no timeout but the system's (about two minutes): drop the future to give up.
 ///
 /// Cancel safety: dropping the future closes the socket.
 ///
@@ -97,38 +99,133 @@ impl DialError {
 /// See [`DialError`].
 ///
 /// # Panics
-/// Outside of a tokio runtime with I/O enabled.
-pub async fn dial(target: &Addr, options: &DialOptions) -> Result<Stream, DialError> {
-    let stream = match target {
-        Addr::Ip(addr) => dial_tcp(*addr, options).await.map(Stream::from),
-        Addr::Unix(path) => dial_unix(path).map(Stream::from),
-        Addr::Name(..) => return Err(DialError::Unresolved { target: target.clone() }),
-    };
-    stream.map_err(|failure| failure.dialing(target.clone()))
+/// Polled outside of a tokio runtime with I/O enabled; where a hook delays, with time enabled.
+#[track_caller]
+pub fn dial<'a>(
+    target: &'a Addr,
+    options: &'a DialOptions,
+) -> impl Future<Output = Result<Stream, DialError>> + Send + use<'a> {
+    let location = Location::caller();
+    async move {
+        let dialing = Dialing { target, options, location };
+        let stream = match target {
+            Addr::Ip(addr) => dialing.tcp(*addr).await,
+            #[cfg(unix)]
+            Addr::Unix(path) => dialing.unix(path).await,
+            #[cfg(not(unix))]
+            Addr::Unix(_) => Err(Failure::connect(io::ErrorKind::Unsupported.into())),
+            Addr::Name(..) => return Err(DialError::Unresolved { target: target.clone() }),
+        };
+        stream.map_err(|failure| failure.dialing(target.clone()))
+    }
 }
 
-/// A UDP socket that talks with `target` only; `mark` is SO_MARK, 0 for none.
+/// A UDP socket that talks with `target` only. Needs no runtime: `.map(tokio::net::UdpSocket::from_std)` puts it into
+/// one.
 ///
 /// An ICMP "port unreachable" shows as `ConnectionRefused` on a later send or receive.
 ///
 /// # Errors
 /// See [`DialError`].
-///
-/// # Panics
-/// Outside of a tokio runtime with I/O enabled.
-pub fn dial_udp(target: SocketAddr, mark: u32) -> Result<UdpSocket, DialError> {
-    connected_udp(target, mark).map_err(|failure| failure.dialing(Addr::Ip(target)))
+#[track_caller]
+pub fn dial_udp(target: SocketAddr, options: &DialOptions) -> Result<Bound<UdpSocket>, DialError> {
+    let location = Location::caller();
+    let addr = Addr::Ip(target);
+    let socket = Dialing { target: &addr, options, location }.udp(target);
+    socket.map_err(|failure| failure.dialing(addr))
 }
 
-async fn dial_tcp(target: SocketAddr, options: &DialOptions) -> Result<TcpStream, Failure> {
-    let socket = tcp_socket(target, options)?;
+/// A dial under way.
+struct Dialing<'a> {
+    target: &'a Addr,
+    options: &'a DialOptions,
+    location: &'static Location<'static>,
+}
+
+impl Dialing<'_> {
+    async fn tcp(&self, target: SocketAddr) -> Result<Stream, Failure> {
+        let kind = if target.is_ipv4() { SocketKind::TcpV4 } else { SocketKind::TcpV6 };
+        let opening = self.open(kind, self.options.bind)?;
+        // In this order, so that the hooks are told of the end after the socket was closed.
+        let (tracked, socket) = (opening.tracked, opening.socket);
+        let mut asked = tracked.ask(Call::Connect, Some(self.target)).map_err(Failure::connect)?;
+        let connected = match &mut asked {
+            Some(asked) => {
+                asked.wait().await;
+                connect(socket, target, Some(asked)).await
+            }
+            None => connect(socket, target, None).await,
+        };
+        Ok(Stream::from(finish(asked, connected)?).track(tracked))
+    }
+
+    #[cfg(unix)]
+    async fn unix(&self, path: &Path) -> Result<Stream, Failure> {
+        let address = SockAddr::unix(path).map_err(Failure::at("the path"))?;
+        let opening = self.open(SocketKind::Unix, None)?;
+        let (tracked, socket) = (opening.tracked, opening.socket);
+        let mut asked = tracked.ask(Call::Connect, Some(self.target)).map_err(Failure::connect)?;
+        if let Some(asked) = &mut asked {
+            asked.wait().await;
+        }
+        // It is never in progress: it is queued at the listener at once, or fails.
+        let connected = socket.connect(&address).map_err(Failure::connect);
+        finish(asked, connected)?;
+        let socket = std::os::fd::OwnedFd::from(socket).into();
+        let stream = tokio::net::UnixStream::from_std(socket).map_err(Failure::at("epoll"))?;
+        Ok(Stream::from(stream).track(tracked))
+    }
+
+    fn udp(&self, target: SocketAddr) -> Result<Bound<UdpSocket>, Failure> {
+        let kind = if target.is_ipv4() { SocketKind::UdpV4 } else { SocketKind::UdpV6 };
+        let Opening { socket, tracked } = self.open(kind, self.options.bind)?;
+        let bound = Bound::new(UdpSocket::from(socket), tracked);
+        bound
+            .tracked()
+            .call(Call::Connect, Some(self.target), || bound.connect(target))
+            .map_err(Failure::connect)?;
+        Ok(bound)
+    }
+
+    /// Makes a socket that is ready to be connected.
+    fn open(&self, kind: SocketKind, local: Option<SocketAddr>) -> Result<Opening, Failure> {
+        let Self { target, options, location } = *self;
+        if let (Some(local), Some(target)) = (local, target.as_ip())
+            && local.is_ipv4() != target.is_ipv4()
+        {
+            let text = "the address to dial from is of another family than the target";
+            let error = io::Error::new(io::ErrorKind::InvalidInput, text);
+            return Err(Failure::at("bind")(error));
+        }
+        let owner = Owner { name: &options.owner, hooks: &options.hooks, location };
+        let mptcp = options.socket.mptcp;
+        let opening = Opening::new(kind, mptcp, Role::Dialer, &owner, options.control.is_some())
+            .map_err(Failure::at(if mptcp { "MPTCP" } else { "socket" }))?;
+        options.socket.apply(&opening.socket, kind, Role::Dialer)?;
+        opening.control(target, options.control.as_ref()).map_err(Failure::at("control"))?;
+        if let Some(local) = local {
+            let bind = opening.bind(&Addr::Ip(local), &local.into());
+            bind.map_err(Failure::at("bind"))?;
+        }
+        Ok(opening)
+    }
+}
+
+async fn connect(
+    socket: Socket,
+    target: SocketAddr,
+    asked: Option<&mut Asked>,
+) -> Result<TcpStream, Failure> {
     let pending = match socket.connect(&target.into()) {
         Ok(()) => false,
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => true,
+        Err(error) if is_pending(&error) => true,
         Err(error) => return Err(Failure::connect(error)),
     };
     let stream = TcpStream::from_std(socket.into()).map_err(Failure::at("epoll"))?;
     if pending {
+        if let Some(asked) = asked {
+            asked.pending();
+        }
         let ready = stream.ready(Interest::WRITABLE).await.map_err(Failure::at("epoll"))?;
         // A socket that failed to connect is hung up; without that no system call need ask.
         if ready.is_write_closed()
@@ -140,41 +237,24 @@ async fn dial_tcp(target: SocketAddr, options: &DialOptions) -> Result<TcpStream
     Ok(stream)
 }
 
-fn tcp_socket(target: SocketAddr, options: &DialOptions) -> Result<Socket, Failure> {
-    let domain = Domain::for_address(target);
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(domain, kind, Some(Protocol::TCP)).map_err(Failure::at("socket"))?;
-    socket.set_tcp_nodelay(true).map_err(Failure::at("TCP_NODELAY"))?;
-    if options.socket.mark != 0 {
-        socket.set_mark(options.socket.mark).map_err(Failure::at("SO_MARK"))?;
+/// Whether the connection was begun: EINPROGRESS, and WSAEWOULDBLOCK on Windows.
+fn is_pending(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        Some(Errno::INPROGRESS) => true,
+        Some(Errno::WOULDBLOCK) => cfg!(windows),
+        _ => false,
     }
-    if options.socket.transparent {
-        set_transparent(&socket, target).map_err(Failure::at("IP_TRANSPARENT"))?;
-    }
-    if let Some(local) = options.bind {
-        socket.bind(&local.into()).map_err(Failure::at("bind"))?;
-    }
-    Ok(socket)
 }
 
-fn dial_unix(path: &Path) -> Result<UnixStream, Failure> {
-    let address = SockAddr::unix(path).map_err(Failure::at("the path"))?;
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::UNIX, kind, None).map_err(Failure::at("socket"))?;
-    // It is never in progress: it is queued at the listener at once, or fails.
-    socket.connect(&address).map_err(Failure::connect)?;
-    UnixStream::from_std(OwnedFd::from(socket).into()).map_err(Failure::at("epoll"))
-}
-
-fn connected_udp(target: SocketAddr, mark: u32) -> Result<UdpSocket, Failure> {
-    let domain = Domain::for_address(target);
-    let kind = Type::DGRAM.nonblocking().cloexec();
-    let socket = Socket::new(domain, kind, Some(Protocol::UDP)).map_err(Failure::at("socket"))?;
-    if mark != 0 {
-        socket.set_mark(mark).map_err(Failure::at("SO_MARK"))?;
-    }
-    socket.connect(&target.into()).map_err(Failure::connect)?;
-    UdpSocket::from_std(socket.into()).map_err(Failure::at("epoll"))
+/// Tells the hooks what came of a connect.
+fn finish<T>(asked: Option<Asked>, connected: Result<T, Failure>) -> Result<T, Failure> {
+    let Some(asked) = asked else { return connected };
+    let mut step = None;
+    let connected = connected.map_err(|failure| {
+        step = failure.step;
+        failure.source
+    });
+    asked.finish(connected).map_err(|source| Failure { step, source })
 }
 
 /// A [`DialError`] before it is known where to.
@@ -200,6 +280,18 @@ impl Failure {
             None => DialError::Connect { target, source },
         }
     }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self { step: Some(refused.option), source: refused.source }
+    }
+}
+
+/// The error of a step in words: options are in capitals.
+fn explain_step(step: &str, error: &io::Error) -> String {
+    let is_option = step.starts_with(|c: char| c.is_ascii_uppercase());
+    if is_option { refusal(step, error) } else { explain(error) }
 }
 
 /// The error in words, with what may be behind it.

@@ -22,7 +22,7 @@
 //! # runtime.block_on(async {
 //! let listener = bind_tcp("127.0.0.1:0".parse()?, &ListenOptions::default())?;
 //! let addr = Addr::Ip(listener.local_addr()?);
-//! let listener = tokio::net::TcpListener::from_std(listener)?;
+//! let listener = listener.map(tokio::net::TcpListener::from_std)?;
 //!
 //! // A client that says nothing, and a server that is the same listener.
 //! let client = dial(&addr, &DialOptions::default()).await?;
@@ -58,13 +58,18 @@ mod unix;
 
 pub use accept::{AcceptAction, accept_error};
 pub use acceptor::TcpAcceptor;
+#[cfg(unix)]
+pub use acceptor::UnixAcceptor;
 pub use conn::{ConnInfo, PeerAddr};
 pub use dial::{DialError, dial, dial_udp};
 pub use dialer::{DialContext, Dialer};
 pub use holder::Holder;
+pub use hook::Bound;
 pub use io::Io;
 pub use listen::{BindError, bind_tcp, bind_udp, check_free};
-pub use network::{Batch, BoxFuture, Datagrams, Net, NetListener, OsNet, Received};
+pub use network::{
+    Batch, BoxFuture, Datagrams, MemHost, MemLink, MemNet, Net, NetListener, OsNet, Received,
+};
 pub use options::{Control, DialOptions, KeepAlive, ListenOptions, SocketOptions};
 pub use original_dst::original_dst;
 pub use resolve::{Coalesced, Network, Resolve, Resolved, SystemResolver};

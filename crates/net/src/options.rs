@@ -1,5 +1,7 @@
 //! What a socket is to be like.
 
+mod apply;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +10,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::hook::Op;
+pub(crate) use apply::{Refused, refusal};
+
+use crate::hook::{Hooks, Op};
 
 /// Options of a socket. The default leaves all as the system has it, but for TCP_NODELAY and keep-alive, which TCP
 /// connections always have.
@@ -16,7 +20,8 @@ use crate::hook::Op;
 /// An option that the system refuses is an error that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SocketOptions {
-    /// SO_MARK, for routing rules; needs CAP_NET_ADMIN. 0 = none. Ignored for unix sockets, as all below.
+    /// SO_MARK, for routing rules; needs CAP_NET_ADMIN. 0 = none. Ignored for unix sockets, as all below. UDP sockets
+    /// have mark, device, transparent and the buffers.
     pub mark: u32,
     /// SO_BINDTODEVICE: the network interface that all goes through.
     pub device: Option<Box<str>>,
@@ -102,6 +107,8 @@ pub struct DialOptions {
     pub socket: SocketOptions,
     /// Called before it is bound or connected.
     pub control: Option<Control>,
+    /// Asked about each call, before those of the process.
+    pub hooks: Hooks,
 }
 
 /// How to listen.
@@ -122,6 +129,8 @@ pub struct ListenOptions {
     pub mode: Option<u32>,
     /// Called before it is bound.
     pub control: Option<Control>,
+    /// Asked about each call, and about accepted connections, before those of the process.
+    pub hooks: Hooks,
 }
 
 impl Default for ListenOptions {
@@ -133,6 +142,7 @@ impl Default for ListenOptions {
             socket: SocketOptions::default(),
             mode: None,
             control: None,
+            hooks: Hooks::none(),
         }
     }
 }

@@ -82,6 +82,11 @@ impl Stream {
         self
     }
 
+    /// Whether hooks know it.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.tracked.is_seen()
+    }
+
     /// Whether the event loop knows the stream, so that its task can be woken. One that is not watched
     /// always looks ready.
     pub fn is_watched(&self) -> bool {
@@ -435,13 +440,6 @@ impl Io for Stream {
     fn abort(&mut self) {
         self.reset_on_close();
     }
-}
-
-/// Sends small writes at once and notices dead peers. On a listener it holds for every connection
-/// that it accepts, which inherits both (Linux).
-pub(crate) fn tune_tcp(socket: &socket2::Socket) -> io::Result<()> {
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keep_alive())
 }
 
 fn keep_alive() -> TcpKeepalive {

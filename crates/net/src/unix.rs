@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -11,17 +12,17 @@ use rosn_base::Addr;
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::BindError;
-use crate::ListenOptions;
 use crate::holder::unix_holder;
+use crate::hook::{Bound, Call, Opening, Owner, Role, SocketKind, nonblocking};
+use crate::{BindError, ListenOptions};
 
 /// A listening unix socket and its file.
 #[derive(Debug)]
 pub struct UnixBound {
-    /// The socket, nonblocking. Workers that share it clone it.
-    pub listener: UnixListener,
-    /// Keep it for as long as any clone of the listener accepts.
-    pub file: SocketFile,
+    /// The socket, nonblocking. Workers that share it clone it ([`Bound::try_clone_with`]).
+    pub listener: Bound<UnixListener>,
+    /// Keep it for as long as any clone of the listener accepts. A name of the abstract namespace has none.
+    pub file: Option<SocketFile>,
 }
 
 /// The file of a unix socket; dropping it removes the file, unless another socket has taken the
@@ -54,38 +55,57 @@ impl Drop for SocketFile {
     }
 }
 
-/// Listens on a unix socket. `mode` sets the file's permissions, such as `0o660`; without it the
-/// umask decides.
+/// Listens on a unix socket. [`ListenOptions::mode`] sets the file's permissions, such as `0o660`; without it the umask
+/// decides.
 ///
-/// A socket file that nobody listens on, as a crash leaves it, is replaced.
+/// A socket file that nobody listens on, as a crash leaves it, is replaced. A path that begins with NUL is a name of
+/// Linux's abstract namespace: all its bytes count, up to 108 with the first, and there is no file.
 ///
 /// # Errors
 /// [`BindError::InUse`] where someone listens there; [`BindError::Other`] where the path is a file
 /// of another kind, which is never removed; see [`BindError`] for the others.
-pub fn bind_unix(
-    path: &Path,
-    mode: Option<u32>,
-    options: &ListenOptions,
-) -> Result<UnixBound, BindError> {
-    listen(path, mode, options).map_err(|source| bind_error(path, source))
+#[track_caller]
+pub fn bind_unix(path: &Path, options: &ListenOptions) -> Result<UnixBound, BindError> {
+    listen(path, options, &options.owner()).map_err(|source| bind_error(path, source))
 }
 
-fn listen(path: &Path, mode: Option<u32>, options: &ListenOptions) -> io::Result<UnixBound> {
+fn listen(path: &Path, options: &ListenOptions, owner: &Owner<'_>) -> io::Result<UnixBound> {
     let address = SockAddr::unix(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
-    if let Err(error) = socket.bind(&address) {
-        if Errno::from_io_error(&error) != Some(Errno::ADDRINUSE) || !is_stale(path, &address)? {
-            return Err(error);
-        }
-        fs::remove_file(path)?;
-        socket.bind(&address)?;
-    }
-    let file = SocketFile { path: path.to_path_buf(), identity: identity(path)? };
-    if let Some(mode) = mode {
+    let is_abstract = path.as_os_str().as_bytes().first() == Some(&0);
+    let addr = Addr::Unix(path.to_path_buf());
+    let opening = Opening::new(SocketKind::Unix, false, Role::Listener, owner, true)?;
+    opening.control(&addr, options.control.as_ref())?;
+    let bind = || match opening.socket.bind(&address) {
+        Err(error) if !is_abstract => replace_stale(&opening.socket, path, &address, error),
+        bound => bound,
+    };
+    opening.tracked.call(Call::Bind, Some(&addr), bind)?;
+    let file = if is_abstract {
+        None
+    } else {
+        Some(SocketFile { path: path.to_path_buf(), identity: identity(path)? })
+    };
+    if let (Some(mode), Some(_)) = (options.mode, &file) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     }
-    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-    Ok(UnixBound { listener: OwnedFd::from(socket).into(), file })
+    opening.listen(&addr, options.backlog)?;
+    let Opening { socket, tracked } = opening;
+    let listener = UnixListener::from(OwnedFd::from(socket));
+    Ok(UnixBound { listener: Bound::new(listener, tracked), file })
+}
+
+/// Binds after all if what is in the way is a socket file that nobody listens on.
+fn replace_stale(
+    socket: &Socket,
+    path: &Path,
+    address: &SockAddr,
+    error: io::Error,
+) -> io::Result<()> {
+    if Errno::from_io_error(&error) != Some(Errno::ADDRINUSE) || !is_stale(path, address)? {
+        return Err(error);
+    }
+    fs::remove_file(path)?;
+    socket.bind(address)
 }
 
 /// Whether connecting to this socket file is refused.
@@ -95,7 +115,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     // Nonblocking: a listener with a full queue answers EAGAIN at once, and it is alive.
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let probe = nonblocking(Domain::UNIX, Type::STREAM, None)?;
     let refused = |error: io::Error| Errno::from_io_error(&error) == Some(Errno::CONNREFUSED);
     Ok(probe.connect(address).is_err_and(refused))
 }
@@ -108,9 +128,7 @@ fn bind_error(path: &Path, source: io::Error) -> BindError {
     let addr = Addr::Unix(path.to_path_buf());
     match Errno::from_io_error(&source) {
         Some(Errno::ADDRINUSE) => BindError::InUse { addr, holder: unix_holder(path) },
-        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
-            BindError::Denied { addr, transparent: false, source }
-        }
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => BindError::Denied { addr, source },
         _ => BindError::Other { addr, source },
     }
 }

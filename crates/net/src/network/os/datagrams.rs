@@ -1,7 +1,7 @@
 //! UDP with many datagrams in a system call: GSO, GRO and recvmmsg(2) through quinn-udp.
 
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -10,8 +10,9 @@ use rosn_base::Addr;
 use tokio::io::Interest;
 
 use crate::conn::canonical;
+use crate::hook::Tracked;
 use crate::network::{Batch, Datagrams, MAX_DATAGRAM, Received, Waiters};
-use crate::{BindError, DialError, DialOptions, ListenOptions};
+use crate::{BindError, Bound, DialError, DialOptions, ListenOptions};
 
 /// A UDP socket that is watched from the first poll on.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct OsDatagrams {
     peer: Option<SocketAddr>,
     /// Those who wait for room to send.
     senders: Arc<Waiters>,
+    /// Tells hooks that the socket is closed: it is dropped last.
+    _tracked: Arc<Tracked>,
 }
 
 impl OsDatagrams {
@@ -34,38 +37,29 @@ impl OsDatagrams {
     }
 
     pub(super) fn connect(target: SocketAddr, options: &DialOptions) -> Result<Self, DialError> {
-        let to = || Addr::Ip(target);
-        let any = match target {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        let local = options.bind.unwrap_or(SocketAddr::new(any, 0));
-        let bind = ListenOptions {
-            owner: options.owner.clone(),
-            socket: options.socket.clone(),
-            control: options.control.clone(),
-            ..ListenOptions::default()
-        };
-        let socket = crate::bind_udp(local, &bind).map_err(|error| DialError::Setup {
-            target: to(),
-            step: "bind",
-            source: io::Error::other(error),
-        })?;
-        let connected = socket.connect(target);
-        connected.map_err(|source| DialError::Connect { target: to(), source })?;
+        let socket = crate::dial_udp(target, options)?;
         Self::new(socket, Some(target)).map_err(|source| DialError::Setup {
-            target: to(),
+            target: Addr::Ip(target),
             step: "UDP options",
             source,
         })
     }
 
-    fn new(socket: std::net::UdpSocket, peer: Option<SocketAddr>) -> io::Result<Self> {
+    fn new(socket: Bound<std::net::UdpSocket>, peer: Option<SocketAddr>) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let offload = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let offload = UdpSocketState::new(UdpSockRef::from(&*socket))?;
+        let (socket, tracked) = socket.into_parts();
         let unwatched = Mutex::new(Some(socket));
         let senders = Arc::default();
-        Ok(Self { unwatched, watched: OnceLock::new(), offload, local, peer, senders })
+        Ok(Self {
+            unwatched,
+            watched: OnceLock::new(),
+            offload,
+            local,
+            peer,
+            senders,
+            _tracked: tracked,
+        })
     }
 
     /// Has the event loop of this thread watch it from now on.
@@ -132,7 +126,8 @@ impl Datagrams for OsDatagrams {
                 Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
             self.send_past_old_errors(&transmit)
         };
-        let Some(segment) = batch.segment else { return transmit(batch.bytes, None) };
+        let segment = batch.segment.filter(|segment| *segment < batch.bytes.len());
+        let Some(segment) = segment else { return transmit(batch.bytes, None) };
         let mut rest = batch.bytes;
         while !rest.is_empty() {
             let together = self.max_batch().min(MAX_DATAGRAM / segment).max(1);

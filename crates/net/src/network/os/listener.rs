@@ -7,10 +7,11 @@ use rosn_base::Addr;
 
 use crate::network::NetListener;
 use crate::{
-    AcceptAction, BindError, ListenOptions, PeerAddr, Stream, TcpAcceptor, accept_error, bind_tcp,
+    AcceptAction, BindError, Bound, ListenOptions, PeerAddr, Stream, TcpAcceptor, accept_error,
+    bind_tcp,
 };
 #[cfg(unix)]
-use crate::{SocketFile, bind_unix};
+use crate::{SocketFile, UnixAcceptor, bind_unix};
 
 /// Errors of single connections that are passed over in one poll; then other tasks get their turn.
 const PASSED_OVER: usize = 64;
@@ -25,12 +26,12 @@ pub(super) struct OsListener {
 #[derive(Debug)]
 enum Socket {
     /// Bound, and not watched yet.
-    Tcp(std::net::TcpListener),
+    Tcp(Bound<std::net::TcpListener>),
     WatchedTcp(TcpAcceptor),
     #[cfg(unix)]
-    Unix(std::os::unix::net::UnixListener, SocketFile),
+    Unix(Bound<std::os::unix::net::UnixListener>, Option<SocketFile>),
     #[cfg(unix)]
-    WatchedUnix(tokio::net::UnixListener, #[expect(dead_code, reason = "kept")] SocketFile),
+    WatchedUnix(UnixAcceptor, #[expect(dead_code, reason = "kept")] Option<SocketFile>),
     /// The event loop refused to watch it.
     Gone,
 }
@@ -46,7 +47,7 @@ impl OsListener {
             }
             #[cfg(unix)]
             Addr::Unix(path) => {
-                let bound = bind_unix(path, options.mode, options)?;
+                let bound = bind_unix(path, options)?;
                 let socket = Socket::Unix(bound.listener, bound.file);
                 Ok(Self { socket, addr: addr.clone() })
             }
@@ -64,10 +65,7 @@ impl OsListener {
         match &self.socket {
             Socket::WatchedTcp(acceptor) => acceptor.poll_accept(cx),
             #[cfg(unix)]
-            Socket::WatchedUnix(listener, _) => {
-                let (stream, peer) = ready!(listener.poll_accept(cx))?;
-                Poll::Ready(Ok((Stream::from(stream), PeerAddr::from(peer))))
-            }
+            Socket::WatchedUnix(acceptor, _) => acceptor.poll_accept(cx),
             _ => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
@@ -85,9 +83,7 @@ impl Socket {
         *self = match std::mem::replace(self, Self::Gone) {
             Self::Tcp(listener) => Self::WatchedTcp(TcpAcceptor::new(listener)?),
             #[cfg(unix)]
-            Self::Unix(listener, file) => {
-                Self::WatchedUnix(tokio::net::UnixListener::from_std(listener)?, file)
-            }
+            Self::Unix(listener, file) => Self::WatchedUnix(UnixAcceptor::new(listener)?, file),
             watched => watched,
         };
         Ok(())
