@@ -149,7 +149,11 @@ async fn connect(net: &dyn Net, addr: &Addr, options: &DialOptions) -> Result<St
     let mut retries = RETRIES;
     loop {
         let last = match net.connect(addr, options).await {
-            Ok(stream) if is_its_own_peer(&stream, target) => met_itself(addr),
+            Ok(stream) if is_its_own_peer(&stream, target) => {
+                // Closed plainly it would keep the port from those who want to listen there.
+                stream.reset();
+                met_itself(addr)
+            }
             Err(error) if no_port(&error) => error,
             result => return result,
         };
