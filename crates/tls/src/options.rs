@@ -49,6 +49,22 @@ pub enum Version {
     Tls13,
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Version {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls12 => "TLSv1.2",
+            Self::Tls13 => "TLSv1.3",
+        }
+    }
+}
+
 /// The oldest and the newest version that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {

@@ -56,6 +56,11 @@ impl<S> TlsStream<S> {
         }
     }
 
+    /// The cipher suite that was agreed on, such as `TLS13_AES_128_GCM_SHA256`.
+    pub fn cipher(&self) -> Option<&'static str> {
+        self.io.get_ref().1.negotiated_cipher_suite()?.suite().as_str()
+    }
+
     /// The name that the client asked for (SNI); `None` on the client's side.
     pub fn server_name(&self) -> Option<&str> {
         match &self.io {

@@ -65,6 +65,11 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// Settings of another transport were given to one: a mistake of the program.
+    pub(crate) fn foreign_settings(transport: &'static str, scheme: &str) -> Self {
+        Self::Settings { transport, what: format!("the settings are those of `{scheme}`") }
+    }
+
     /// The kind of the underlying error.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
@@ -72,7 +77,11 @@ impl TransportError {
             | Self::Duplicate(_)
             | Self::ListenOnName(_)
             | Self::Settings { .. } => io::ErrorKind::InvalidInput,
-            Self::Bind { .. } => io::ErrorKind::AddrInUse,
+            Self::Bind { cause, .. } => match cause {
+                BindError::InUse { .. } => io::ErrorKind::AddrInUse,
+                BindError::NoSuchAddress { .. } => io::ErrorKind::AddrNotAvailable,
+                BindError::Denied { source, .. } | BindError::Other { source, .. } => source.kind(),
+            },
             Self::Dial { cause, .. } => cause.kind(),
             Self::Handshake { cause, .. } => cause.kind(),
         }

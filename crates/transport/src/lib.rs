@@ -1,5 +1,7 @@
 //! Byte streams over tcp, TLS, WebSocket, HTTP/2, QUIC, domain sockets and mKCP, by name.
 
+#[cfg(unix)]
+mod domain_socket;
 mod error;
 mod handshakes;
 mod layers;
@@ -8,8 +10,9 @@ mod registry;
 mod socket;
 mod tcp;
 mod transport;
-mod ws;
 
+#[cfg(unix)]
+pub use domain_socket::DomainSocket;
 pub use error::TransportError;
 pub use registry::Registry;
 pub use socket::{dial_options, listen_options};

@@ -24,7 +24,11 @@ impl Registry {
 
     /// With all of this crate's.
     pub fn with_builtin() -> Self {
-        let builtin: Vec<Arc<dyn Transport>> = vec![Arc::new(crate::tcp::Tcp)];
+        let builtin: Vec<Arc<dyn Transport>> = vec![
+            Arc::new(crate::tcp::Tcp),
+            #[cfg(unix)]
+            Arc::new(crate::domain_socket::DomainSocket),
+        ];
         let named = builtin.into_iter().map(|transport| (transport.scheme().into(), transport));
         Self { transports: named.collect() }
     }

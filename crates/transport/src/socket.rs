@@ -12,10 +12,7 @@ use crate::Environment;
 const FAST_OPEN_QUEUE: u32 = 4096;
 
 /// How to listen. Without the file mode of a unix socket.
-pub fn listen_options(
-    settings: &SocketSettings,
-    environment: &Environment,
-) -> ListenOptions {
+pub fn listen_options(settings: &SocketSettings, environment: &Environment) -> ListenOptions {
     let queue = match settings.fast_open_queue {
         0 => FAST_OPEN_QUEUE,
         queue => queue,

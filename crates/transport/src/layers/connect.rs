@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::{DialError, DialOptions, Net, Stream};
-use rosn_tls::Connector;
+use rosn_net::{Coalesced, DialContext, Dialer, Stream, SystemResolver};
+use rosn_tls::{Connector, TlsStream};
+use rosn_trace::{DialId, ErrorRef, Event, Interest, TlsInfo, TraceHandle};
+use tokio::time::timeout;
 
-use super::{secured, tls};
+use super::{proxy, secured, tls};
 use crate::socket::dial_options;
 use crate::{DialRequest, Environment, TransportError};
 
@@ -20,13 +22,14 @@ pub(crate) struct Connected {
     pub(crate) stream: Stream,
     /// What ALPN chose; `None` also without TLS.
     pub(crate) alpn: Option<Box<[u8]>>,
+    /// What events call this dial.
+    pub(crate) id: DialId,
 }
 
 /// Opens connections for a transport, as the settings say.
 pub(crate) struct Connect {
     transport: &'static str,
-    net: Arc<dyn Net>,
-    options: DialOptions,
+    dialer: Dialer,
     settings: Arc<StreamSettings>,
     connector: Option<Connector>,
     timeout: Duration,
@@ -44,17 +47,19 @@ impl Connect {
         alpn: &[&str],
     ) -> Result<Self, TransportError> {
         let connector = settings.tls.as_ref().map(|tls| tls::connector(transport, tls, alpn));
+        let resolver = Arc::new(Coalesced::new(SystemResolver));
+        let mut dialer = Dialer::new(environment.net.clone(), resolver);
+        dialer.options = dial_options(&settings.socket, environment);
         Ok(Self {
             transport,
-            net: environment.net.clone(),
-            options: dial_options(&settings.socket, environment),
+            dialer,
             settings: settings.clone(),
             connector: connector.transpose()?,
             timeout: environment.limits.handshake_timeout,
         })
     }
 
-    /// Opens a connection. Handshakes have
+    /// Opens a connection. The TLS handshake has
     /// [`handshake_timeout`](crate::TransportLimits::handshake_timeout); connecting has no limit.
     ///
     /// Cancel safety: dropping the future closes what was begun.
@@ -64,21 +69,36 @@ impl Connect {
     pub(crate) async fn connect(
         &self,
         to: &Addr,
-        _request: &DialRequest,
+        request: &DialRequest,
+    ) -> Result<Connected, TransportError> {
+        self.connect_to(to, to, request).await
+    }
+
+    /// [`Connect::connect`], where the server's name is not that of the address.
+    pub(crate) async fn connect_to(
+        &self,
+        to: &Addr,
+        named: &Addr,
+        request: &DialRequest,
     ) -> Result<Connected, TransportError> {
         let transport = self.transport;
-        let stream =
-            self.dial(to).await.map_err(|cause| TransportError::Dial { transport, cause })?;
+        let failed =
+            |phase, cause| TransportError::Handshake { transport, phase, addr: to.clone(), cause };
+        let context = DialContext::new(request.trace.clone());
+        let id = context.id;
+        let dialed = self.dialer.dial(to, &context).await;
+        let mut stream = dialed.map_err(|cause| TransportError::Dial { transport, cause })?;
+
+        let sent = proxy::send(&self.settings.proxy_protocol, &mut stream, request).await;
+        sent.map_err(|cause| failed("PROXY header", cause))?;
         let Some(connector) = &self.connector else {
-            return Ok(Connected { stream, alpn: None });
+            return Ok(Connected { stream, alpn: None, id });
         };
-        let name = self.server_name(to);
-        let handshake = tokio::time::timeout(self.timeout, connector.connect(&name, stream)).await;
-        let secured = handshake.unwrap_or_else(|_| Err(self.late())).map_err(|cause| {
-            TransportError::Handshake { transport, phase: "TLS handshake", addr: to.clone(), cause }
-        })?;
+        let name = self.server_name(named);
+        let secured = self.secure(connector, &name, stream, id, &request.trace).await;
+        let secured = secured.map_err(|cause| failed("TLS handshake", cause))?;
         let alpn = secured.alpn().map(Box::from);
-        Ok(Connected { stream: secured::stream(secured), alpn })
+        Ok(Connected { stream: secured::stream(secured), alpn, id })
     }
 
     /// Whether connections are TLS.
@@ -96,22 +116,34 @@ impl Connect {
         }
     }
 
-    fn late(&self) -> io::Error {
-        let text = format!("not done after {:?}", self.timeout);
-        io::Error::new(io::ErrorKind::TimedOut, text)
-    }
-
-    async fn dial(&self, to: &Addr) -> Result<Stream, DialError> {
-        let Addr::Name(host, port) = to else { return self.net.connect(to, &self.options).await };
-        let failed = |source| DialError::Connect { target: to.clone(), source };
-        let found = tokio::net::lookup_host((&**host, *port)).await.map_err(failed)?;
-        let mut last = failed(io::ErrorKind::NotFound.into());
-        for addr in found {
-            match self.net.connect(&Addr::Ip(addr), &self.options).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
+    async fn secure(
+        &self,
+        connector: &Connector,
+        name: &str,
+        stream: Stream,
+        dial: DialId,
+        trace: &TraceHandle,
+    ) -> io::Result<TlsStream<Stream>> {
+        let start = || Event::TlsStart { dial, server_name: name };
+        let pending = trace.begin(Interest::TLS, start);
+        let result = match timeout(self.timeout, connector.connect(name, stream)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let text = format!("it was not done after {:?}", self.timeout);
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
             }
-        }
-        Err(last)
+        };
+        let info = result.as_ref().map(|stream| TlsInfo {
+            version: stream.version().map_or("", rosn_tls::Version::as_str),
+            cipher: stream.cipher().unwrap_or_default(),
+            alpn: stream.alpn(),
+            resumed: stream.is_resumed(),
+        });
+        pending.done(|| Event::TlsDone {
+            dial,
+            server_name: name,
+            result: info.as_ref().map_err(|error| *error as ErrorRef<'_>),
+        });
+        result
     }
 }

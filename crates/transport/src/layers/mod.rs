@@ -10,4 +10,4 @@ mod secured;
 pub(crate) mod tls;
 
 pub(crate) use connect::{Connect, Connected};
-pub(crate) use listen::{Below, listen};
+pub(crate) use listen::{Below, listen, listen_with};
