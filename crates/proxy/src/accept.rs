@@ -15,10 +15,18 @@ use crate::{http, tcp};
 /// reached.
 ///
 /// The task holds the connection: dropping it closes it.
-pub fn spawn(worker: &Rc<Worker>, serving: &Serving, stream: Stream, peer: PeerAddr) {
+///
+/// `local` is the address that the client connected to, where it is not the stream's own.
+pub fn spawn(
+    worker: &Rc<Worker>,
+    serving: &Serving,
+    stream: Stream,
+    peer: PeerAddr,
+    local: Option<PeerAddr>,
+) {
     worker.clock.refresh();
     let listener = serving.listener();
-    let local = local_address(listener, &stream);
+    let local = local.unwrap_or_else(|| local_address(listener, &stream));
     let mut info = ConnInfo { id: worker.next_id(), peer, local, original_dst: None };
     let serving = match listener.config.original_dst {
         Some(how) => redirect(serving, how, &stream, &mut info),

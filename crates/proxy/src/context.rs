@@ -8,6 +8,8 @@ use std::task::Waker;
 
 use rosn_base::stats::Sharded;
 use rosn_base::{BufPool, Clock, Wheel};
+use rosn_net::Net;
+use rosn_transport::Registry;
 
 use crate::http::{DateCache, Slot};
 use crate::snapshot::{Listener, Snapshot};
@@ -33,6 +35,10 @@ pub struct Shared {
     pub queued: Box<[AtomicU32]>,
     /// `downstream{proxy="global"}`.
     pub stats: Arc<Sharded<DownstreamStats>>,
+    /// How connections travel that are more than sockets.
+    pub transports: Arc<Registry>,
+    /// Where their sockets come from.
+    pub net: Arc<dyn Net>,
 }
 
 /// One worker's state: clock, timers, buffers, pools and the present configuration.
@@ -127,9 +133,15 @@ impl Serving {
 
 impl Shared {
     /// Nothing open yet, for `workers` workers; `stats` are those of `proxy="global"`.
-    pub fn new(stats: Arc<Sharded<DownstreamStats>>, workers: usize) -> Self {
+    pub fn new(
+        stats: Arc<Sharded<DownstreamStats>>,
+        workers: usize,
+        transports: Arc<Registry>,
+        net: Arc<dyn Net>,
+    ) -> Self {
         let zeros = || (0..workers).map(|_| AtomicU32::new(0)).collect();
-        Self { open: AtomicU32::new(0), loads: zeros(), queued: zeros(), stats }
+        let open = AtomicU32::new(0);
+        Self { open, loads: zeros(), queued: zeros(), stats, transports, net }
     }
 }
 
@@ -177,11 +189,8 @@ impl Worker {
                 old.upstreams.iter().find(|upstream| Arc::ptr_eq(&upstream.cluster, cluster));
             kept.map_or_else(
                 || {
-                    Rc::new(Upstream::new(
-                        Arc::clone(cluster),
-                        self.index,
-                        self.rng.borrow_mut().u64(..),
-                    ))
+                    let seed = self.rng.borrow_mut().u64(..);
+                    Rc::new(Upstream::new(Arc::clone(cluster), self.index, seed, &self.shared))
                 },
                 Rc::clone,
             )

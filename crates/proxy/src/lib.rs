@@ -13,11 +13,14 @@
 //! ```
 //! use std::sync::Arc;
 //! use rosn_base::stats::Sharded;
+//! use rosn_net::OsNet;
 //! use rosn_proxy::{Shared, Snapshot, Worker};
+//! use rosn_transport::Registry;
 //!
 //! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
-//! let shared = Arc::new(Shared::new(Arc::new(Sharded::new(1)), 1));
-//! let worker = Worker::new(0, 1, shared, Arc::new(snapshot));
+//! let transports = Arc::new(Registry::with_builtin());
+//! let shared = Shared::new(Arc::new(Sharded::new(1)), 1, transports, Arc::new(OsNet));
+//! let worker = Worker::new(0, 1, Arc::new(shared), Arc::new(snapshot));
 //! assert_eq!(worker.connections(), 0);
 //! ```
 

@@ -49,13 +49,15 @@ pub(crate) async fn serve(
             upstream.original_dst(info.original_dst, |_| None).or_else(|| upstream.pick(&pick));
         let failure = match endpoint {
             None => ConnectFailure::NoEndpoint,
-            Some(endpoint) => match upstream.connect(&worker, &endpoint, &timer, NEVER).await {
-                Ok(connection) => break connection,
-                Err(failure) => {
-                    tried.push(endpoint.id());
-                    failure
+            Some(endpoint) => {
+                match upstream.connect(&worker, &endpoint, &info, &timer, NEVER).await {
+                    Ok(connection) => break connection,
+                    Err(failure) => {
+                        tried.push(endpoint.id());
+                        failure
+                    }
                 }
-            },
+            }
         };
         let again = tried.len() < proxy.proxy.max_connect_attempts as usize;
         warn!(cluster = upstream.cluster.name(), peer = %info.peer, tries = tried.len(), "{failure}");

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
 use rosn_config::checked::{self, Config};
+use rosn_net::Net;
 use rosn_proxy::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
 use rosn_route::{Clusters, CompileError, Table};
 use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
+use rosn_transport::{Environment, Registry as Transports, TransportError, TransportLimits};
 use thiserror::Error;
 
 /// Why a configuration could not be put into force.
@@ -16,6 +18,8 @@ use thiserror::Error;
 pub(crate) enum BuildError {
     #[error("router `{name}`: {cause}")]
     Router { name: Arc<str>, cause: CompileError },
+    #[error("cluster `{name}`: {cause}")]
+    Transport { name: Arc<str>, cause: TransportError },
     #[error("access log of listener `{listener}`: {cause}")]
     AccessLog { listener: Arc<str>, cause: OpenError },
 }
@@ -26,6 +30,8 @@ pub(crate) struct Builder {
     pub(crate) writer: Arc<Writer>,
     /// How many threads count.
     pub(crate) shards: usize,
+    pub(crate) transports: Arc<Transports>,
+    pub(crate) net: Arc<dyn Net>,
     /// The next cluster's id.
     pub(crate) next_cluster: AtomicU64,
 }
@@ -38,6 +44,7 @@ impl Builder {
         before: Option<&Snapshot>,
     ) -> Result<Snapshot, BuildError> {
         let clusters = self.clusters(config, before);
+        self.check_transports(&clusters, before)?;
         let places =
             clusters.iter().enumerate().map(|(place, c)| (Arc::clone(&c.config().name), place));
         let places: Arc<Clusters<ClusterIndex>> = Arc::new(places.collect());
@@ -74,6 +81,32 @@ impl Builder {
             }
         };
         config.clusters.values().map(make).collect()
+    }
+
+    /// Whether the transports of new clusters can be used. Each worker makes dialers of its own from the same settings.
+    fn check_transports(
+        &self,
+        clusters: &[Arc<Cluster>],
+        before: Option<&Snapshot>,
+    ) -> Result<(), BuildError> {
+        for cluster in clusters {
+            let is_old = |old: &Arc<Cluster>| Arc::ptr_eq(old, cluster);
+            let Some(settings) = &cluster.config().stream else { continue };
+            if before.is_some_and(|before| before.clusters.iter().any(is_old)) {
+                continue;
+            }
+            let name = Arc::clone(&cluster.config().name);
+            let environment = Environment {
+                net: Arc::clone(&self.net),
+                owner: Arc::clone(&name),
+                reuse_port: false,
+                limits: TransportLimits::default(),
+            };
+            self.transports
+                .dialer(settings, &environment)
+                .map_err(|cause| BuildError::Transport { name, cause })?;
+        }
+        Ok(())
     }
 
     /// What the listener does; `None` where it is not active.

@@ -169,6 +169,7 @@ fn same_socket(old: &checked::Listener, new: &checked::Listener) -> bool {
             listener.bind,
             listener.reuse_port,
             transparent,
+            listener.stream.clone(),
         )
     };
     key(old) == key(new)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_admin::{AdminOptions, Control, serve, serve_metrics, stage};
 use rosn_config::checked::Config;
-use rosn_net::ListenOptions;
+use rosn_net::{ListenOptions, Net, OsNet};
 use rosn_proxy::Shared;
 use rosn_telemetry::{Log, Registry, Writer};
 use rosn_worker::Workers;
@@ -129,7 +129,11 @@ async fn assemble(
     // One shard more than workers, for the control thread.
     let shards = count + 1;
     limits::raise_descriptors(config.server.limits.max_connections);
+    let transports = Arc::new(rosn_transport::Registry::with_builtin());
+    let net: Arc<dyn Net> = Arc::new(OsNet);
     let builder = Builder {
+        transports: Arc::clone(&transports),
+        net: Arc::clone(&net),
         registry: Arc::clone(&registry),
         writer: Arc::clone(writer),
         shards,
@@ -142,7 +146,7 @@ async fn assemble(
     let current = Current::new(config, raw, sources, snapshot);
     first_resolutions(&current.snapshot.clusters, RESOLUTION_TIME).await;
     let stats = registry.sharded("downstream", &[("proxy", "global")], shards);
-    let shared = Arc::new(Shared::new(stats, count));
+    let shared = Arc::new(Shared::new(stats, count, transports, net));
     let workers = Workers::start(count, accept, Arc::clone(&shared), Arc::clone(&current.snapshot))
         .map_err(start)?;
     let listeners = current.snapshot.listeners.iter().map(|listener| &*listener.config);

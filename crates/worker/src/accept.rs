@@ -26,12 +26,16 @@ pub(crate) enum Acceptor {
         /// Removed with the last clone.
         _file: Arc<SocketFile>,
     },
+    Transport(Box<dyn rosn_transport::Listener>),
 }
+
+/// A connection, its client, and the address that the client connected to where it is not the stream's own.
+type Taken = (Stream, PeerAddr, Option<PeerAddr>);
 
 /// What becomes of accepted connections.
 pub(crate) trait Taker {
     /// Takes a connection. It must not block.
-    fn take(&mut self, stream: Stream, peer: PeerAddr);
+    fn take(&mut self, stream: Stream, peer: PeerAddr, local: Option<PeerAddr>);
 }
 
 /// Serves connections on this thread.
@@ -41,9 +45,9 @@ pub(crate) struct Serve {
 }
 
 impl Taker for Serve {
-    fn take(&mut self, stream: Stream, peer: PeerAddr) {
+    fn take(&mut self, stream: Stream, peer: PeerAddr, local: Option<PeerAddr>) {
         self.serving.refresh(&self.worker);
-        rosn_proxy::spawn(&self.worker, &self.serving, stream, peer);
+        rosn_proxy::spawn(&self.worker, &self.serving, stream, peer, local);
     }
 }
 
@@ -51,7 +55,7 @@ impl Acceptor {
     /// Accepts until `stop` is dropped or sent; then takes what still waits, so that no client that was
     /// connected already is turned away, and closes the socket.
     pub(crate) async fn run(
-        self,
+        mut self,
         name: Arc<str>,
         mut taker: impl Taker,
         mut stop: oneshot::Receiver<()>,
@@ -66,9 +70,9 @@ impl Acceptor {
             });
             match accepted.await {
                 None => break,
-                Some(Ok((stream, peer))) => {
+                Some(Ok((stream, peer, local))) => {
                     pause = FIRST_PAUSE;
-                    taker.take(stream, peer);
+                    taker.take(stream, peer, local);
                 }
                 Some(Err(error)) => match accept_error(&error) {
                     AcceptAction::Retry => {}
@@ -86,18 +90,26 @@ impl Acceptor {
                 },
             }
         }
+        if let Self::Transport(listener) = &mut self {
+            listener.drain();
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, peer))) = self.poll_accept(&mut cx) {
-            taker.take(stream, peer);
+        while let Poll::Ready(Ok((stream, peer, local))) = self.poll_accept(&mut cx) {
+            taker.take(stream, peer, local);
         }
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, PeerAddr)>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Taken>> {
         match self {
-            Self::Tcp(listener) => listener.poll_accept(cx),
+            Self::Tcp(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, peer)| (stream, peer, None))
+            }
             Self::Unix { listener, .. } => listener
                 .poll_accept(cx)
-                .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer))),
+                .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer), None)),
+            Self::Transport(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|accepted| (accepted.stream, accepted.peer, Some(accepted.local))),
         }
     }
 }

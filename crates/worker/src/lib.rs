@@ -10,12 +10,15 @@
 //!
 //! use rosn_base::stats::Sharded;
 //! use rosn_config::checked::AcceptMode;
+//! use rosn_net::OsNet;
 //! use rosn_proxy::{Shared, Snapshot};
+//! use rosn_transport::Registry;
 //! use rosn_worker::Workers;
 //!
 //! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
-//! let shared = Arc::new(Shared::new(Arc::new(Sharded::new(2)), 2));
-//! let workers = Workers::start(2, AcceptMode::ReusePort, shared, Arc::new(snapshot))?;
+//! let transports = Arc::new(Registry::with_builtin());
+//! let shared = Shared::new(Arc::new(Sharded::new(2)), 2, transports, Arc::new(OsNet));
+//! let workers = Workers::start(2, AcceptMode::ReusePort, Arc::new(shared), Arc::new(snapshot))?;
 //! assert_eq!(workers.drain(Duration::from_secs(1)), 0);
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -41,7 +44,8 @@ pub use socket::ListenError;
 /// The sockets of a listener that nobody accepts on yet.
 pub struct Opened {
     name: Arc<str>,
-    udp: bool,
+    /// The acceptor takes its connections, where there is one.
+    handed_over: bool,
     sockets: Vec<Socket>,
 }
 
@@ -51,6 +55,7 @@ pub struct Workers {
     /// Accepts for all workers: with `accept: balanced`.
     acceptor: Option<Thread>,
     listening: Mutex<HashSet<Arc<str>>>,
+    shared: Arc<Shared>,
 }
 
 impl Workers {
@@ -70,10 +75,10 @@ impl Workers {
             AcceptMode::ReusePort => None,
             AcceptMode::Balanced => {
                 let queues = threads.iter().map(Thread::queue).collect();
-                Some(thread::start_acceptor(queues, shared)?)
+                Some(thread::start_acceptor(queues, Arc::clone(&shared))?)
             }
         };
-        Ok(Self { threads, acceptor, listening: Mutex::default() })
+        Ok(Self { threads, acceptor, listening: Mutex::default(), shared })
     }
 
     /// How many workers there are.
@@ -88,10 +93,13 @@ impl Workers {
     /// The address cannot be listened on.
     pub fn open(&self, listener: &checked::Listener) -> Result<Opened, ListenError> {
         let count = self.takers(listener).len();
-        let sockets = if listener.bind { socket::open(listener, count)? } else { Vec::new() };
+        let sockets = match listener.bind {
+            true => socket::open(listener, count, &self.shared)?,
+            false => Vec::new(),
+        };
         Ok(Opened {
             name: Arc::clone(&listener.name),
-            udp: listener.network == Network::Udp,
+            handed_over: self.is_handed_over(listener),
             sockets,
         })
     }
@@ -99,7 +107,7 @@ impl Workers {
     /// Has the workers accept on these sockets. The listener must be part of the snapshot that was
     /// published last.
     pub fn listen(&self, opened: Opened) {
-        let acceptor = self.acceptor.iter().filter(|_| !opened.udp);
+        let acceptor = self.acceptor.iter().filter(|_| opened.handed_over);
         let takers: Vec<&Thread> = match acceptor.count() {
             0 => self.threads.iter().collect(),
             _ => self.acceptor.iter().collect(),
@@ -112,12 +120,19 @@ impl Workers {
 
     /// The threads that accept for a listener.
     fn takers(&self, listener: &checked::Listener) -> Vec<&Thread> {
-        match (&self.acceptor, listener.network) {
+        match &self.acceptor {
             // Without `reuseport`, datagrams come in the order of one socket.
-            (_, Network::Udp) if !listener.reuse_port => vec![&self.threads[0]],
-            (Some(acceptor), Network::Tcp | Network::Unix) => vec![acceptor],
+            _ if listener.network == Network::Udp && !listener.reuse_port => vec![&self.threads[0]],
+            // A path has one socket, and what a transport makes of a connection stays on its thread.
+            _ if is_made_by_transport(listener) && is_path(listener) => vec![&self.threads[0]],
+            Some(acceptor) if self.is_handed_over(listener) => vec![acceptor],
             _ => self.threads.iter().collect(),
         }
+    }
+
+    /// Whether connections of this listener are sockets that one thread can hand to another.
+    fn is_handed_over(&self, listener: &checked::Listener) -> bool {
+        listener.network != Network::Udp && !is_made_by_transport(listener)
     }
 
     /// Stops listening. Connections that were accepted, or that wait to be, are served to their end.
@@ -165,12 +180,30 @@ impl Workers {
     }
 }
 
+fn is_made_by_transport(listener: &checked::Listener) -> bool {
+    listener.stream.as_ref().is_some_and(|settings| !settings.is_plain())
+}
+
+/// Whether it listens on a path and not on a port.
+fn is_path(listener: &checked::Listener) -> bool {
+    let by_transport = listener.stream.as_ref().is_some_and(|settings| {
+        matches!(settings.transport, checked::TransportSettings::DomainSocket(_))
+    });
+    by_transport || listener.address.as_ip().is_none()
+}
+
 /// Whether the address could be listened on now; to be asked before SO_REUSEPORT hides another process.
 ///
 /// # Errors
 /// Says what is in the way.
 pub fn check_free(listener: &checked::Listener) -> Result<(), BindError> {
+    let datagrams =
+        listener.stream.as_ref().is_some_and(|settings| settings.transport.is_datagram());
     match (listener.network, listener.address.as_ip()) {
+        _ if is_path(listener) => Ok(()),
+        (Network::Tcp, Some(addr)) if listener.bind && datagrams => {
+            rosn_net::bind_udp(addr, &ListenOptions::default()).map(drop)
+        }
         (Network::Tcp, Some(addr)) if listener.bind => rosn_net::check_free(addr),
         (Network::Udp, Some(addr)) if listener.bind && listener.reuse_port => {
             rosn_net::bind_udp(addr, &ListenOptions::default()).map(drop)

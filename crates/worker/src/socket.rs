@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rosn_base::Addr;
 use rosn_config::checked::{self, Network, OriginalDstKind};
 use rosn_net::{BindError, ListenOptions, SocketFile};
+use rosn_proxy::Shared;
+use rosn_transport::{Environment, TransportError, TransportLimits};
 use thiserror::Error;
 
 /// Why a listener could not be opened.
@@ -15,7 +17,7 @@ pub struct ListenError {
     /// The listener.
     pub name: Arc<str>,
     /// What is in the way.
-    pub cause: BindError,
+    pub cause: TransportError,
 }
 
 /// A listening socket that no runtime has yet.
@@ -24,21 +26,51 @@ pub(crate) enum Socket {
     Udp(std::net::UdpSocket),
     /// The file is removed when the last clone of the socket is gone.
     Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
+    Transport(Box<dyn rosn_transport::Listener>),
 }
 
 /// Opens `count` sockets on the listener's address.
-pub(crate) fn open(listener: &checked::Listener, count: usize) -> Result<Vec<Socket>, ListenError> {
+pub(crate) fn open(
+    listener: &checked::Listener,
+    count: usize,
+    shared: &Shared,
+) -> Result<Vec<Socket>, ListenError> {
     let transparent = listener.original_dst.is_some_and(|dst| dst.kind == OriginalDstKind::Tproxy);
-    let several = count > 1 || listener.network == Network::Tcp;
-    let options = ListenOptions { reuse_port: several, transparent, ..ListenOptions::default() };
-    let opened = match (&listener.address, listener.network) {
+    let environment = Environment {
+        net: Arc::clone(&shared.net),
+        owner: Arc::clone(&listener.name),
+        reuse_port: count > 1 || listener.network == Network::Tcp,
+        limits: TransportLimits::default(),
+    };
+    let settings = listener.stream.clone().unwrap_or_default();
+    let opened = if settings.is_plain() {
+        let mut options = rosn_transport::listen_options(&settings.socket, &environment);
+        options.socket.transparent |= transparent;
+        open_plain(listener, count, &options)
+            .map_err(|cause| TransportError::Bind { transport: "tcp", cause })
+    } else {
+        let listen = |_| {
+            let listen = shared.transports.listen(&listener.address, &settings, &environment);
+            listen.map(Socket::Transport)
+        };
+        (0..count).map(listen).collect()
+    };
+    opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
+}
+
+fn open_plain(
+    listener: &checked::Listener,
+    count: usize,
+    options: &ListenOptions,
+) -> Result<Vec<Socket>, BindError> {
+    match (&listener.address, listener.network) {
         (Addr::Ip(addr), Network::Udp) => {
-            (0..count).map(|_| rosn_net::bind_udp(*addr, &options).map(Socket::Udp)).collect()
+            (0..count).map(|_| rosn_net::bind_udp(*addr, options).map(Socket::Udp)).collect()
         }
         (Addr::Ip(addr), _) => {
-            (0..count).map(|_| rosn_net::bind_tcp(*addr, &options).map(Socket::Tcp)).collect()
+            (0..count).map(|_| rosn_net::bind_tcp(*addr, options).map(Socket::Tcp)).collect()
         }
-        (Addr::Unix(path), _) => rosn_net::bind_unix(path, None, &options).and_then(|bound| {
+        (Addr::Unix(path), _) => rosn_net::bind_unix(path, None, options).and_then(|bound| {
             let file = Arc::new(bound.file);
             let clone = |_| {
                 let cloned = bound.listener.try_clone();
@@ -48,9 +80,9 @@ pub(crate) fn open(listener: &checked::Listener, count: usize) -> Result<Vec<Soc
             (0..count).map(clone).collect()
         }),
         (Addr::Name(..), _) => Err(other(&listener.address, io::ErrorKind::InvalidInput.into())),
-    };
-    opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
+    }
 }
+
 fn other(addr: &Addr, source: io::Error) -> BindError {
     BindError::Other { addr: addr.clone(), source }
 }

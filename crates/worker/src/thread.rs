@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rosn_net::{PeerAddr, Stream, TcpAcceptor};
+use rosn_net::{PeerAddr, Released, Stream, TcpAcceptor};
 use rosn_proxy::{Serving, Shared, Snapshot, Worker};
 use tokio::net::{UdpSocket, UnixListener};
 use tokio::runtime::{Builder, LocalRuntime};
@@ -34,16 +34,10 @@ pub(crate) enum Command {
     /// A connection that the acceptor took.
     Adopt {
         listener: Arc<str>,
-        stream: Accepted,
+        stream: Released,
         peer: PeerAddr,
     },
     Drain(Instant),
-}
-
-/// A connection between two runtimes.
-pub(crate) enum Accepted {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
 }
 
 /// A running thread.
@@ -157,7 +151,7 @@ async fn obey(
                 if let (Some(serving), Ok(stream)) =
                     (Serving::new(worker, &listener), stream.adopt())
                 {
-                    rosn_proxy::spawn(worker, &serving, stream, peer);
+                    rosn_proxy::spawn(worker, &serving, stream, peer, None);
                 }
             }
             Command::Drain(deadline) => {
@@ -238,6 +232,7 @@ impl Listening {
             Socket::Tcp(socket) => TcpAcceptor::new(socket).map(Acceptor::Tcp),
             Socket::Unix(socket, file) => UnixListener::from_std(socket)
                 .map(|listener| Acceptor::Unix { listener, _file: file }),
+            Socket::Transport(listener) => Ok(Acceptor::Transport(listener)),
             Socket::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         };
         match acceptor {
@@ -271,36 +266,16 @@ struct HandOver {
 }
 
 impl Taker for HandOver {
-    fn take(&mut self, stream: Stream, peer: PeerAddr) {
+    fn take(&mut self, stream: Stream, peer: PeerAddr, _: Option<PeerAddr>) {
         let load = |index: &usize| {
             let queued = self.shared.queued[*index].load(Ordering::Relaxed);
             queued + self.shared.loads[*index].load(Ordering::Relaxed)
         };
         let least = (0..self.queues.len()).min_by_key(load).unwrap_or(0);
-        if let Ok(stream) = Accepted::release(stream) {
+        if let Ok(stream) = stream.release() {
             self.shared.queued[least].fetch_add(1, Ordering::Relaxed);
             let listener = Arc::clone(&self.listener);
             let _ = self.queues[least].send(Command::Adopt { listener, stream, peer });
-        }
-    }
-}
-
-impl Accepted {
-    /// Takes a connection out of this thread's runtime.
-    fn release(stream: Stream) -> io::Result<Self> {
-        match stream {
-            Stream::Tcp(stream) => stream.into_std().map(Self::Tcp),
-            Stream::Unwatched(stream) => Ok(Self::Tcp(stream.into_std())),
-            Stream::Unix(stream) => stream.into_std().map(Self::Unix),
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Puts it into this thread's runtime.
-    fn adopt(self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(stream) => Ok(Stream::from(stream)),
-            Self::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
         }
     }
 }

@@ -230,6 +230,10 @@ impl<R: Respond> Attempt<'_, R> {
                 Down::Interim(written) => {
                     let rest = &self.buffers.0[*written..];
                     if rest.is_empty() {
+                        let flush = std::pin::Pin::new(&mut *self.client);
+                        if ready!(tokio::io::AsyncWrite::poll_flush(flush, cx)).is_err() {
+                            return Poll::Ready(Err(Failure::ClientGone));
+                        }
                         self.buffers.0.clear();
                         self.down = Down::Head;
                         continue;

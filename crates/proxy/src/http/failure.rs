@@ -142,7 +142,9 @@ impl Failure {
             Self::Connect(ConnectFailure::Inactive(_)) => {
                 "the upstream cannot be used: see the log of the proxy"
             }
-            Self::Connect(ConnectFailure::Dial(_)) => "no connection to the upstream could be made",
+            Self::Connect(ConnectFailure::Dial(_) | ConnectFailure::Transport(_)) => {
+                "no connection to the upstream could be made"
+            }
             Self::Connect(ConnectFailure::Timeout) => {
                 "no connection to the upstream could be made in time"
             }

@@ -311,8 +311,8 @@ async fn connect(
     // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
     let probe = !sending.idempotent || !exchange.connection.waited;
     let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe } };
-    let timer = &exchange.connection.timer;
-    let result = sending.upstream.obtain(&worker, endpoint, reuse, timer, deadline).await;
+    let (client, timer) = (&exchange.connection.info, &exchange.connection.timer);
+    let result = sending.upstream.obtain(&worker, endpoint, reuse, client, timer, deadline).await;
     if result.is_err() {
         tried.endpoints.push(endpoint.id());
     }

@@ -94,11 +94,19 @@ pub(crate) async fn serve(
         connection.worker.give_slot(slot);
     }
     match end {
-        End::Close => {}
+        // A socket is closed by dropping it; a transport says goodbye first.
+        End::Close if connection.stream.socket().is_some() => {}
+        End::Close => {
+            connection.timer.set(connection.worker.clock.refresh() + GOODBYE);
+            connection.end().await;
+        }
         End::Linger => connection.linger().await,
         End::Reset => connection.stream.reset(),
     }
 }
+
+/// How long a transport may take to say goodbye, in nanoseconds.
+const GOODBYE: u64 = 1_000_000_000;
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,7 +304,11 @@ impl Connection {
     /// Writes all bytes, within `within` nanoseconds.
     pub(crate) async fn write_all(&mut self, bytes: &[u8], within: u64) -> io::Result<()> {
         self.timer.set(self.worker.clock.now().saturating_add(within));
-        let mut write = std::pin::pin!(self.stream.write_all(bytes));
+        let stream = &mut self.stream;
+        let mut write = std::pin::pin!(async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        });
         poll_fn(|cx| {
             if self.timer.poll_expired(cx.waker()) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -308,14 +320,27 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the sending direction before the timer expires; says whether that was done.
+    async fn end(&mut self) -> bool {
+        let Self { stream, timer, .. } = self;
+        let mut shutdown = std::pin::pin!(stream.shutdown());
+        let ended = poll_fn(|cx| {
+            if timer.poll_expired(cx.waker()) {
+                return Poll::Ready(false);
+            }
+            shutdown.as_mut().poll(cx).map(|ended| ended.is_ok())
+        });
+        ended.await
+    }
+
     /// Ends the connection so that the client can read what was sent although it is still sending: a
     /// close with unread bytes would be a reset (RFC 9112 section 9.6).
     async fn linger(&mut self) {
         const TIME: u64 = 5_000_000_000;
-        if self.stream.shutdown_write().is_err() {
+        self.timer.set(self.worker.clock.refresh() + TIME);
+        if !self.end().await {
             return;
         }
-        self.timer.set(self.worker.clock.refresh() + TIME);
         let mut buffer = self.worker.upstream_buffers.take();
         loop {
             buffer.clear();

@@ -23,6 +23,8 @@ pub(crate) struct MessageWriter {
     tail: Vec<u8>,
     tail_at: usize,
     ended: bool,
+    /// The stream may hold back bytes that it took.
+    unflushed: bool,
     /// Bytes written in all.
     pub(crate) written: u64,
     /// Bytes of the body that were written, or are about to be.
@@ -51,6 +53,7 @@ impl MessageWriter {
             tail,
             tail_at: 0,
             ended: false,
+            unflushed: false,
             written: 0,
             payload: 0,
         }
@@ -70,7 +73,10 @@ impl MessageWriter {
 
     /// Whether something that is there still waits for the peer.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.frame.is_some() || self.head_at < self.head.len() || self.tail_at < self.tail.len()
+        self.unflushed
+            || self.frame.is_some()
+            || self.head_at < self.head.len()
+            || self.tail_at < self.tail.len()
     }
 
     /// Writes as much of what is there as the peer takes; ready when all of it is written.
@@ -105,6 +111,10 @@ impl MessageWriter {
                 }
             }
             if used == 0 {
+                if self.unflushed {
+                    ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(WriteError::Io)?;
+                    self.unflushed = false;
+                }
                 return Poll::Ready(Ok(()));
             }
             // A plain send costs the kernel less than a writev of one part.
@@ -159,6 +169,7 @@ impl MessageWriter {
     }
 
     fn advance(&mut self, mut count: usize, body: &mut BodyBuffer) {
+        self.unflushed = true;
         self.written += count as u64;
         count -= take(&mut self.head_at, self.head.len(), count);
         if let Some(open) = &mut self.frame {

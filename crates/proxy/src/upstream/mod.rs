@@ -18,10 +18,11 @@ use rosn_base::Timer;
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Permit, Pick};
 use rosn_config::checked::Discovery;
-use rosn_net::{DialError, DialOptions};
+use rosn_net::{ConnInfo, DialError, DialOptions, Stream};
+use rosn_transport::{DialRequest, Dialer, Environment, TransportError, TransportLimits};
 use thiserror::Error;
 
-use crate::context::Worker;
+use crate::context::{Shared, Worker};
 pub(crate) use connection::{Connection, Held};
 use pool::Pool;
 use waiting::Queue;
@@ -61,8 +62,18 @@ pub(crate) struct Upstream {
     waiting: Queue,
     /// No longer part of the configuration: connections that come back are closed.
     retired: Cell<bool>,
-    options: DialOptions,
+    way: Way,
     connect_timeout: u64,
+}
+
+/// How connections to the cluster's endpoints are made.
+enum Way {
+    /// Plain sockets.
+    Socket(DialOptions),
+    /// By a transport; the flag says whether each connection tells of one client, and serves no other.
+    Transport(Arc<dyn Dialer>, bool),
+    /// Not at all: the transport's settings cannot be used.
+    None(String),
 }
 
 /// Whether a request may go on a connection that has been idle.
@@ -78,6 +89,41 @@ pub(crate) enum Reuse {
 enum Room {
     Idle(Connection),
     New(Permit),
+}
+
+impl Way {
+    fn to(cluster: &rosn_config::checked::Cluster, shared: &Shared) -> Self {
+        let environment = Environment {
+            net: Arc::clone(&shared.net),
+            owner: Arc::clone(&cluster.name),
+            reuse_port: false,
+            limits: TransportLimits::default(),
+        };
+        let settings = cluster.stream.clone().unwrap_or_default();
+        if settings.is_plain() {
+            let mut options = rosn_transport::dial_options(&settings.socket, &environment);
+            if cluster.mark != 0 {
+                options.socket.mark = cluster.mark;
+            }
+            return Self::Socket(options);
+        }
+        match shared.transports.dialer(&settings, &environment) {
+            Ok(dialer) => Self::Transport(dialer, settings.proxy_protocol.send.is_some()),
+            Err(error) => Self::None(error.to_string()),
+        }
+    }
+
+    async fn dial(&self, endpoint: &Endpoint, client: &ConnInfo) -> Result<Stream, ConnectFailure> {
+        match self {
+            Self::Socket(options) => Ok(rosn_net::dial(endpoint.addr(), options).await?),
+            Self::Transport(dialer, tells) => {
+                let client = tells.then(|| (client.peer.clone(), client.local.clone()));
+                let request = DialRequest { client, ..DialRequest::default() };
+                Ok(dialer.dial(endpoint.addr(), &request).await?)
+            }
+            Self::None(why) => Err(ConnectFailure::Inactive(why.clone())),
+        }
+    }
 }
 
 /// Why there is no connection to an upstream.
@@ -98,6 +144,9 @@ pub(crate) enum ConnectFailure {
     /// The system, or the peer, refused.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The same, or a handshake failed.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// It took too long.
     #[error("no connection could be made within `connect_timeout`")]
     Timeout,
@@ -106,21 +155,20 @@ pub(crate) enum ConnectFailure {
 impl ConnectFailure {
     /// Whether another endpoint may do better.
     pub(crate) fn may_retry(&self) -> bool {
-        matches!(self, Self::Dial(_) | Self::Timeout)
+        matches!(self, Self::Dial(_) | Self::Transport(_) | Self::Timeout)
     }
 }
 
 impl Upstream {
-    pub(crate) fn new(cluster: Arc<Cluster>, worker: usize, seed: u64) -> Self {
+    pub(crate) fn new(cluster: Arc<Cluster>, worker: usize, seed: u64, shared: &Shared) -> Self {
         let config = cluster.config();
-        let options = DialOptions { mark: config.mark, ..DialOptions::default() };
         Self {
             worker,
             balancer: RefCell::new(Balancer::new(config, seed)),
             pools: RefCell::default(),
             waiting: Queue::default(),
             retired: Cell::new(false),
-            options,
+            way: Way::to(config, shared),
             connect_timeout: nanos(config.connect_timeout),
             cluster,
         }
@@ -152,7 +200,11 @@ impl Upstream {
     /// Gives back a connection whose exchange ended cleanly.
     pub(crate) fn put(&self, mut connection: Connection, worker: &Worker) {
         let limit = self.cluster.config().max_requests_per_connection;
-        if self.retired.get() || limit.is_some_and(|limit| connection.requests >= limit.get()) {
+        let private = matches!(self.way, Way::Transport(_, true));
+        if private
+            || self.retired.get()
+            || limit.is_some_and(|limit| connection.requests >= limit.get())
+        {
             return;
         }
         if self.waiting.is_empty() && self.cluster.breakers().is_waited_for() {
@@ -207,6 +259,7 @@ impl Upstream {
         worker: &Worker,
         endpoint: &Arc<Endpoint>,
         reuse: Reuse,
+        client: &ConnInfo,
         timer: &Timer,
         deadline: u64,
     ) -> Result<Connection, ConnectFailure> {
@@ -217,7 +270,7 @@ impl Upstream {
         };
         match room {
             Room::Idle(connection) => Ok(connection),
-            Room::New(permit) => self.dial(worker, endpoint, permit, timer, deadline).await,
+            Room::New(permit) => self.dial(worker, endpoint, permit, client, timer, deadline).await,
         }
     }
 
@@ -226,11 +279,12 @@ impl Upstream {
         self: &Rc<Self>,
         worker: &Worker,
         endpoint: &Arc<Endpoint>,
+        client: &ConnInfo,
         timer: &Timer,
         deadline: u64,
     ) -> Result<Connection, ConnectFailure> {
         let permit = self.permit().ok_or(ConnectFailure::Overflow("max_connections"))?;
-        self.dial(worker, endpoint, permit, timer, deadline).await
+        self.dial(worker, endpoint, permit, client, timer, deadline).await
     }
 
     fn room(&self, endpoint: &Endpoint, reuse: Reuse) -> Option<Room> {
@@ -293,6 +347,7 @@ impl Upstream {
         worker: &Worker,
         endpoint: &Arc<Endpoint>,
         permit: Permit,
+        client: &ConnInfo,
         timer: &Timer,
         deadline: u64,
     ) -> Result<Connection, ConnectFailure> {
@@ -301,10 +356,10 @@ impl Upstream {
         }
         let due = worker.clock.now().saturating_add(self.connect_timeout);
         timer.set(due.min(deadline));
-        let mut dial = pin!(rosn_net::dial(endpoint.addr(), &self.options));
+        let mut dial = pin!(self.way.dial(endpoint, client));
         let dialed = poll_fn(|cx| {
             if let Poll::Ready(result) = dial.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(ConnectFailure::Dial));
+                return Poll::Ready(result);
             }
             if timer.poll_expired(cx.waker()) {
                 return Poll::Ready(Err(ConnectFailure::Timeout));
