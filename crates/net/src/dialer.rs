@@ -3,6 +3,7 @@
 mod attempt;
 mod race;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -193,12 +194,9 @@ impl Dialer {
         found: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Vec<SocketAddr>, DialError> {
         let network = self.network();
-        let mut addrs = Vec::new();
-        for addr in found {
-            if network.has(addr.ip()) && !addrs.contains(&addr) {
-                addrs.push(addr);
-            }
-        }
+        let mut seen = HashSet::new();
+        let fits = |addr: &SocketAddr| network.has(addr.ip()) && seen.insert(*addr);
+        let addrs: Vec<_> = found.into_iter().filter(fits).collect();
         if !addrs.is_empty() {
             return Ok(addrs);
         }

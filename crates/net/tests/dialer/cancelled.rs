@@ -35,8 +35,8 @@ async fn a_connection_that_nobody_waits_for_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_comes_later_changes_nothing() {
     let script = Script::new(&[("10.0.0.1", &[OK])]);
-    let mut context = DialContext::default();
-    context.deadline = Some(Instant::now() + Duration::from_secs(1));
+    let deadline = Some(Instant::now() + Duration::from_secs(1));
+    let context = DialContext { deadline, ..DialContext::default() };
     let mut stream = script.dialer(&[]).dial(&addr("10.0.0.1:80"), &context).await.unwrap();
     drop(context);
     tokio::time::advance(Duration::from_secs(5)).await;

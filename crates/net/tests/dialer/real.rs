@@ -110,6 +110,7 @@ async fn a_connection_that_met_itself_is_no_connection() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
