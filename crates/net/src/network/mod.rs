@@ -1,5 +1,6 @@
 //! Where sockets come from: the operating system, or memory.
 
+mod memory;
 mod os;
 mod waiters;
 
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 use rosn_base::Addr;
 
 use crate::{BindError, DialError, DialOptions, ListenOptions, PeerAddr, Stream};
+pub use memory::{MemHost, MemLink, MemNet};
 pub use os::OsNet;
 use waiters::Waiters;
 
