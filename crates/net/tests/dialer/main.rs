@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cancelled;
+mod hooked;
 mod names;
 mod race;
 mod real;
