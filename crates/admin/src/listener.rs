@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rosn_net::Bound;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -11,13 +12,19 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 #[derive(Debug)]
 pub enum AdminListener {
     /// On an address.
-    Tcp(TcpListener),
+    Tcp(Bound<TcpListener>),
     /// On a path.
     Unix(UnixListener),
 }
 
 impl From<TcpListener> for AdminListener {
     fn from(listener: TcpListener) -> Self {
+        Self::Tcp(Bound::from(listener))
+    }
+}
+
+impl From<Bound<TcpListener>> for AdminListener {
+    fn from(listener: Bound<TcpListener>) -> Self {
         Self::Tcp(listener)
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rosn_cluster::Pick;
 use rosn_config::checked::IdleTimeout;
+use rosn_net::Bound;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::io::ReadBuf;
@@ -36,7 +37,7 @@ type Sessions = Rc<RefCell<HashMap<SocketAddr, Rc<Session>>>>;
 
 /// What one peer and its endpoint say to each other.
 struct Session {
-    socket: UdpSocket,
+    socket: Bound<UdpSocket>,
     /// When the last datagram passed, in nanoseconds of the worker's clock.
     last: Cell<u64>,
     task: RefCell<Option<AbortHandle>>,
@@ -44,7 +45,7 @@ struct Session {
 }
 
 /// Serves a listening socket until the task is dropped, which ends its sessions.
-pub async fn serve(worker: Rc<Worker>, mut serving: Serving, socket: UdpSocket) {
+pub async fn serve(worker: Rc<Worker>, mut serving: Serving, socket: Bound<UdpSocket>) {
     let sessions = SessionsGuard(Sessions::default());
     let socket = Rc::new(socket);
     let mut buffer = vec![0; MAX_DATAGRAM];
@@ -82,7 +83,7 @@ impl Drop for SessionsGuard {
 fn drain(
     worker: &Rc<Worker>,
     serving: &Serving,
-    socket: &Rc<UdpSocket>,
+    socket: &Rc<Bound<UdpSocket>>,
     sessions: &Sessions,
     buffer: &mut [u8],
 ) {
@@ -95,7 +96,7 @@ fn drain(
 fn forward(
     worker: &Rc<Worker>,
     serving: &Serving,
-    socket: &Rc<UdpSocket>,
+    socket: &Rc<Bound<UdpSocket>>,
     sessions: &Sessions,
     peer: SocketAddr,
     datagram: &[u8],
@@ -113,7 +114,7 @@ fn forward(
     count(worker, listener, datagram.len(), 0);
     // Past tokio, which takes a new socket for busy until it has polled it: a session's first datagram would
     // be lost. One that does not fit now is lost, as on any network.
-    if let Err(error) = rustix::net::send(&session.socket, datagram, SendFlags::DONTWAIT)
+    if let Err(error) = rustix::net::send(&*session.socket, datagram, SendFlags::DONTWAIT)
         && error != Errno::WOULDBLOCK
     {
         debug!(listener = %listener.config.name, %peer, "sending to the upstream failed: {error}");
@@ -124,7 +125,7 @@ fn forward(
 fn open(
     worker: &Rc<Worker>,
     serving: &Serving,
-    socket: &Rc<UdpSocket>,
+    socket: &Rc<Bound<UdpSocket>>,
     sessions: &Sessions,
     peer: SocketAddr,
 ) -> Option<Rc<Session>> {
@@ -149,13 +150,13 @@ fn open(
         warn!(cluster = name, "udp_proxy cannot send to {}", endpoint.addr());
         return None;
     };
-    let dialed = match rosn_net::dial_udp(target, upstream.cluster.config().mark) {
-        Ok(dialed) => dialed,
-        Err(error) => {
-            warn!(cluster = name, %peer, "{error}");
-            return None;
-        }
-    };
+    let dialed = rosn_net::dial_udp(target, &upstream.datagram_options())
+        .map_err(|error| warn!(cluster = name, %peer, "{error}"))
+        .ok()?;
+    let dialed = dialed
+        .map(UdpSocket::from_std)
+        .map_err(|error| warn!(cluster = name, %peer, "a session cannot be watched: {error}"))
+        .ok()?;
     let session = Rc::new(Session {
         socket: dialed,
         last: Cell::new(worker.clock.now()),
@@ -187,7 +188,7 @@ fn open(
 struct Answers {
     worker: Rc<Worker>,
     listener: Arc<Listener>,
-    socket: Rc<UdpSocket>,
+    socket: Rc<Bound<UdpSocket>>,
     sessions: Sessions,
     session: Rc<Session>,
     peer: SocketAddr,

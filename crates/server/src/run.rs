@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_admin::{AdminOptions, Control, serve, serve_metrics, stage};
 use rosn_config::checked::Config;
-use rosn_net::{ListenOptions, Net, OsNet};
+use rosn_net::{Bound, ListenOptions, Net, OsNet};
 use rosn_proxy::Shared;
 use rosn_telemetry::{Log, Registry, Writer};
 use rosn_worker::Workers;
@@ -210,10 +210,10 @@ fn control_socket(path: &Path) -> std::io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-fn bind(address: std::net::SocketAddr, what: &str) -> Result<TcpListener, RunError> {
+fn bind(address: std::net::SocketAddr, what: &str) -> Result<Bound<TcpListener>, RunError> {
     let bound = rosn_net::bind_tcp(address, &ListenOptions::default());
     let listener = bound.map_err(|cause| start(format!("{what}: {cause}")))?;
-    TcpListener::from_std(listener).map_err(start)
+    listener.map(TcpListener::from_std).map_err(start)
 }
 
 /// Reloads when the content of the configuration's files changes.

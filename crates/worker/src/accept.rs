@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rosn_net::{AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, accept_error};
+use rosn_net::{AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, UnixAcceptor, accept_error};
 use rosn_proxy::{Serving, Worker};
-use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -22,9 +21,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) enum Acceptor {
     Tcp(TcpAcceptor),
     Unix {
-        listener: UnixListener,
+        acceptor: UnixAcceptor,
         /// Removed with the last clone.
-        _file: Arc<SocketFile>,
+        _file: Arc<Option<SocketFile>>,
     },
     Transport(Box<dyn rosn_transport::Listener>),
 }
@@ -104,9 +103,9 @@ impl Acceptor {
             Self::Tcp(listener) => {
                 listener.poll_accept(cx).map_ok(|(stream, peer)| (stream, peer, None))
             }
-            Self::Unix { listener, .. } => listener
-                .poll_accept(cx)
-                .map_ok(|(stream, peer)| (Stream::from(stream), PeerAddr::from(peer), None)),
+            Self::Unix { acceptor, .. } => {
+                acceptor.poll_accept(cx).map_ok(|(stream, peer)| (stream, peer, None))
+            }
             Self::Transport(listener) => listener
                 .poll_accept(cx)
                 .map_ok(|accepted| (accepted.stream, accepted.peer, Some(accepted.local))),

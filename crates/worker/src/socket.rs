@@ -1,11 +1,12 @@
 //! The sockets of a listener, one for each thread that accepts on it.
 
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use rosn_base::Addr;
 use rosn_config::checked::{self, Network, OriginalDstKind};
-use rosn_net::{BindError, ListenOptions, SocketFile};
+use rosn_net::{BindError, Bound, ListenOptions, SocketFile};
 use rosn_proxy::Shared;
 use rosn_transport::{Environment, TransportError, TransportLimits};
 use thiserror::Error;
@@ -22,10 +23,10 @@ pub struct ListenError {
 
 /// A listening socket that no runtime has yet.
 pub(crate) enum Socket {
-    Tcp(std::net::TcpListener),
-    Udp(std::net::UdpSocket),
+    Tcp(Bound<std::net::TcpListener>),
+    Udp(Bound<std::net::UdpSocket>),
     /// The file is removed when the last clone of the socket is gone.
-    Unix(std::os::unix::net::UnixListener, Arc<SocketFile>),
+    Unix(Bound<UnixListener>, Arc<Option<SocketFile>>),
     Transport(Box<dyn rosn_transport::Listener>),
 }
 
@@ -70,10 +71,10 @@ fn open_plain(
         (Addr::Ip(addr), _) => {
             (0..count).map(|_| rosn_net::bind_tcp(*addr, options).map(Socket::Tcp)).collect()
         }
-        (Addr::Unix(path), _) => rosn_net::bind_unix(path, None, options).and_then(|bound| {
+        (Addr::Unix(path), _) => rosn_net::bind_unix(path, options).and_then(|bound| {
             let file = Arc::new(bound.file);
             let clone = |_| {
-                let cloned = bound.listener.try_clone();
+                let cloned = bound.listener.try_clone_with(UnixListener::try_clone);
                 let cloned = cloned.map_err(|source| other(&listener.address, source))?;
                 Ok(Socket::Unix(cloned, Arc::clone(&file)))
             };

@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rosn_net::{PeerAddr, Released, Stream, TcpAcceptor};
+use rosn_net::{PeerAddr, Released, Stream, TcpAcceptor, UnixAcceptor};
 use rosn_proxy::{Serving, Shared, Snapshot, Worker};
-use tokio::net::{UdpSocket, UnixListener};
+use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -211,7 +211,7 @@ impl Listening {
     /// Serves what comes on the socket on this thread.
     fn serve(&mut self, worker: &Rc<Worker>, name: Arc<str>, socket: Socket, serving: Serving) {
         match socket {
-            Socket::Udp(socket) => match UdpSocket::from_std(socket) {
+            Socket::Udp(socket) => match socket.map(UdpSocket::from_std) {
                 Ok(socket) => {
                     let serve = rosn_proxy::serve_udp(Rc::clone(worker), serving, socket);
                     let (stop, stopped) = oneshot::channel::<()>();
@@ -230,8 +230,9 @@ impl Listening {
     fn accept(&mut self, name: Arc<str>, socket: Socket, taker: impl Taker + 'static) {
         let acceptor = match socket {
             Socket::Tcp(socket) => TcpAcceptor::new(socket).map(Acceptor::Tcp),
-            Socket::Unix(socket, file) => UnixListener::from_std(socket)
-                .map(|listener| Acceptor::Unix { listener, _file: file }),
+            Socket::Unix(socket, file) => {
+                UnixAcceptor::new(socket).map(|acceptor| Acceptor::Unix { acceptor, _file: file })
+            }
             Socket::Transport(listener) => Ok(Acceptor::Transport(listener)),
             Socket::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         };

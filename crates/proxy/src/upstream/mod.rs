@@ -174,6 +174,14 @@ impl Upstream {
         }
     }
 
+    /// How a socket for datagrams to an endpoint is made.
+    pub(crate) fn datagram_options(&self) -> DialOptions {
+        match &self.way {
+            Way::Socket(options) => options.clone(),
+            Way::Transport(..) | Way::None(_) => DialOptions::default(),
+        }
+    }
+
     /// The endpoint that the balancer chooses.
     pub(crate) fn pick(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
         let endpoints = self.cluster.endpoints();
