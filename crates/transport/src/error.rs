@@ -80,7 +80,9 @@ impl TransportError {
             Self::Bind { cause, .. } => match cause {
                 BindError::InUse { .. } => io::ErrorKind::AddrInUse,
                 BindError::NoSuchAddress { .. } => io::ErrorKind::AddrNotAvailable,
-                BindError::Denied { source, .. } | BindError::Other { source, .. } => source.kind(),
+                BindError::Denied { source, .. }
+                | BindError::Option { source, .. }
+                | BindError::Other { source, .. } => source.kind(),
             },
             Self::Dial { cause, .. } => cause.kind(),
             Self::Handshake { cause, .. } => cause.kind(),

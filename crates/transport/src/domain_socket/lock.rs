@@ -25,7 +25,7 @@ impl Lock {
         let addr = || Addr::Unix(socket.to_path_buf());
         let denied = |source: io::Error| match source.kind() {
             io::ErrorKind::PermissionDenied => {
-                BindError::Denied { addr: addr(), transparent: false, source }
+                BindError::Denied { addr: addr(), source }
             }
             _ => BindError::Other { addr: addr(), source },
         };
