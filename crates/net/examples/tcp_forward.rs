@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let listener = bind_tcp(listen.parse()?, &ListenOptions::default())?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = listener.map(tokio::net::TcpListener::from_std)?;
         let scratch = Rc::new(RefCell::new(vec![0; 256 << 10]));
         loop {
             let client = match listener.accept().await {

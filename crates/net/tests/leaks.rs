@@ -26,7 +26,7 @@ async fn nothing_is_left_open() {
     let options = ListenOptions::default();
     let listener = bind_tcp("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     let addr = Addr::Ip(listener.local_addr().unwrap());
-    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let listener = listener.map(tokio::net::TcpListener::from_std).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("a.sock");
     let before = open_descriptors();
@@ -69,9 +69,9 @@ async fn nothing_is_left_open() {
     assert!(bind_tcp(addr.as_ip().unwrap(), &options).is_err());
     assert!(check_free(addr.as_ip().unwrap()).is_err());
     drop(bind_udp("127.0.0.1:0".parse().unwrap(), &options).unwrap());
-    drop(dial_udp("127.0.0.1:9".parse().unwrap(), 0).unwrap());
-    let bound = bind_unix(&path, None, &options).unwrap();
-    assert!(bind_unix(&path, None, &options).is_err());
+    drop(dial_udp("127.0.0.1:9".parse().unwrap(), &options_dial).unwrap());
+    let bound = bind_unix(&path, &options).unwrap();
+    assert!(bind_unix(&path, &options).is_err());
     drop(bound);
     assert!(dial(&Addr::Unix(path), &options_dial).await.is_err());
 

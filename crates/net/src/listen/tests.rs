@@ -102,9 +102,12 @@ fn says_what_is_wrong() {
         error.to_string(),
         "cannot listen on 192.0.2.1:80: no network interface of this machine has that address"
     );
-    let denied = |transparent, errno: Errno| {
-        bind_error("0.0.0.0:80".parse().unwrap(), Table::Tcp, transparent, errno.into()).to_string()
-    };
-    assert!(denied(false, Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));
-    assert!(denied(true, Errno::PERM).contains("CAP_NET_ADMIN"));
+    let addr = "0.0.0.0:80".parse().unwrap();
+    let denied = bind_error(addr, Table::Tcp, Errno::ACCESS.into()).to_string();
+    assert!(denied.contains("CAP_NET_BIND_SERVICE"));
+    let refused = Failure { option: Some("IP_TRANSPARENT"), source: Errno::PERM.into() };
+    assert_eq!(
+        refused.at(addr, Table::Tcp).to_string(),
+        "cannot listen on 0.0.0.0:80: IP_TRANSPARENT: not permitted: it needs the capability CAP_NET_ADMIN"
+    );
 }

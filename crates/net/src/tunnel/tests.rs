@@ -43,10 +43,10 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 /// Writes until nothing on the way takes any more; returns how much was taken.
 async fn flood(stream: &Stream, bytes: &[u8]) -> usize {
-    let Stream::Tcp(stream) = stream else { panic!("a TCP stream") };
+    let socket = stream.socket().expect("a socket");
     let (mut sent, mut refused) = (0, 0);
     while refused < 200 {
-        match stream.try_write(&bytes[sent..]) {
+        match socket.send(&bytes[sent..]) {
             Ok(count) => (sent, refused) = (sent + count, 0),
             Err(_) => refused += 1,
         }
