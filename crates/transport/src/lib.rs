@@ -5,6 +5,7 @@ mod domain_socket;
 mod error;
 mod handshakes;
 mod layers;
+mod mkcp;
 mod packet_header;
 mod registry;
 mod socket;
@@ -14,6 +15,7 @@ mod transport;
 #[cfg(unix)]
 pub use domain_socket::DomainSocket;
 pub use error::TransportError;
+pub use mkcp::Mkcp;
 pub use registry::Registry;
 pub use socket::{dial_options, listen_options};
 pub use tcp::Tcp;

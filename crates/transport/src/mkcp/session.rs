@@ -1,0 +1,552 @@
+//! One conversation, without input and output: datagrams and time go in, datagrams come out.
+//!
+//! It follows v2ray's `transport/internet/kcp/connection.go` where that can be seen on the wire. Where v2ray waits for a
+//! timer it acts at once: see the front page of the module above.
+
+mod congestion;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::congestion::{Congestion, Pacer};
+use super::parameters::Parameters;
+use super::receive::ReceiveWindow;
+use super::rtt::RoundTrip;
+use super::segment::{
+    ACK_HEAD, ACK_NUMBERS, Body, COMMAND_SIZE, DATA_HEAD, Progress, Segment, Writer, before,
+};
+use super::send::{RemoteWindow, SendWindow, millis};
+
+const SECOND: u64 = 1_000_000;
+/// How often a silent conversation shows that it lives (v2ray's).
+const PING: u64 = 5 * SECOND;
+/// Silence after which the peer is taken to be gone (v2ray's).
+const SILENCE: u64 = 30 * SECOND;
+/// The same for a peer that was never heard. v2ray may be silent for 5 s.
+const UNANSWERED: u64 = 16 * SECOND;
+/// How long closing waits for what is written to arrive (v2ray's).
+const DRAIN: u64 = 15 * SECOND;
+/// How long the end is told to a peer that does not answer (v2ray's).
+const TERMINATE: u64 = 8 * SECOND;
+/// A peer that has ended must still acknowledge what it is sent; v2ray's does not.
+const DEAF: u64 = 4 * SECOND;
+/// The end is told this often at least, where its answer is on the way too: datagrams get lost.
+const FAREWELLS: u32 = 3;
+/// How late an acknowledgement may be.
+const ACK_DELAY: u64 = 10_000;
+/// Larger payloads do not fit into any MTU that can be configured.
+const LARGEST_PAYLOAD: usize = 1500;
+/// Added to a number it lies beyond all that a peer can have received: "there was more that you will not get".
+const CUT_OFF: u32 = 1 << 30;
+
+/// Who opened the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Dialer,
+    Listener,
+}
+
+/// How far closing on this side has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Local {
+    Active,
+    /// Nothing new is written, but not all has arrived: v2ray's ReadyToClose.
+    Closing {
+        since: u64,
+    },
+    /// All has arrived (or is given up): the end is being told.
+    Terminating {
+        since: u64,
+        told: u32,
+        next: u64,
+    },
+    /// Over.
+    Terminated,
+}
+
+/// What the peer has said about its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    Active,
+    /// It writes nothing new.
+    Closed,
+    /// All that it wrote has been sent and acknowledged.
+    Terminated,
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub(super) enum Read {
+    Bytes(usize),
+    /// Nothing now.
+    Wait,
+    End,
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub(super) struct Session {
+    parameters: Arc<Parameters>,
+    conversation: u16,
+    role: Role,
+    start: Instant,
+    local: Local,
+    peer: Peer,
+    /// Somebody reads.
+    reading: bool,
+    failure: Option<io::ErrorKind>,
+    /// The peer has given up before all had arrived.
+    cut_off: bool,
+    /// So have we.
+    given_up: bool,
+    send: SendWindow,
+    receive: ReceiveWindow,
+    remote: RemoteWindow,
+    rtt: RoundTrip,
+    congestion: Congestion,
+    pacer: Pacer,
+    /// The peer was heard.
+    heard: bool,
+    last_heard: u64,
+    /// When the peer last acknowledged, or began to have something to acknowledge.
+    last_ack: u64,
+    last_ping: u64,
+    /// A ping that does not wait for its time.
+    ping: bool,
+    /// Until the peer is heard, pings come at growing intervals.
+    opening: u64,
+    /// Timeouts without an acknowledgement between them.
+    timeouts: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        parameters: &Arc<Parameters>,
+        conversation: u16,
+        role: Role,
+        now: Instant,
+    ) -> Self {
+        Self {
+            conversation,
+            role,
+            start: now,
+            local: Local::Active,
+            peer: Peer::Active,
+            reading: true,
+            failure: None,
+            cut_off: false,
+            given_up: false,
+            send: SendWindow::default(),
+            receive: ReceiveWindow::new(parameters.receive_window, parameters.segment_size),
+            remote: RemoteWindow::new(),
+            rtt: RoundTrip::new(parameters.interval),
+            congestion: Congestion::new(parameters.congestion),
+            pacer: Pacer::new(parameters.pace),
+            heard: false,
+            last_heard: 0,
+            last_ack: 0,
+            last_ping: 0,
+            // The listener cannot know of a conversation in which nothing was said.
+            ping: true,
+            opening: 300_000,
+            timeouts: 0,
+            parameters: Arc::clone(parameters),
+        }
+    }
+
+    /// Whether a segment can begin a conversation: its sender has not heard anything yet. A stray segment of one that is
+    /// over does not look so.
+    pub(super) fn opens(segment: &Segment<'_>) -> bool {
+        match segment.body {
+            Body::Data { number, sending_next: 0, .. } => number < 1 << 16,
+            Body::Ping(Progress { sending_next: 0, receiving_next: 0, .. }) => !segment.close,
+            _ => false,
+        }
+    }
+
+    /// The conversation is over, and nothing is left to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.local == Local::Terminated
+    }
+
+    /// Whether a read would not have to wait.
+    pub(super) fn is_readable(&self) -> bool {
+        self.receive.is_readable() || !matches!(self.end(), Ok(Read::Wait))
+    }
+
+    /// Whether a write would not have to wait. Room of a few bytes is not worth waking anybody.
+    pub(super) fn is_writable(&self) -> bool {
+        self.local != Local::Active || self.send.buffered() <= self.parameters.write_buffer / 4 * 3
+    }
+
+    /// Whether closing is done: all that was written has arrived, or will not.
+    pub(super) fn is_flushed(&self) -> bool {
+        matches!(self.local, Local::Terminating { told: 1.., .. } | Local::Terminated)
+    }
+
+    /// Takes bytes in order.
+    ///
+    /// # Errors
+    /// The conversation has failed.
+    pub(super) fn read(&mut self, out: &mut [u8], now: Instant) -> Result<Read, io::ErrorKind> {
+        if self.receive.is_readable() {
+            let now = self.micros(now);
+            return Ok(Read::Bytes(self.receive.read(out, now)));
+        }
+        self.end()
+    }
+
+    fn end(&self) -> Result<Read, io::ErrorKind> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        match (self.peer, self.local) {
+            (Peer::Terminated, _) if self.cut_off || self.receive.has_gap() => {
+                Err(io::ErrorKind::ConnectionReset)
+            }
+            (Peer::Terminated, _) | (_, Local::Terminated) => Ok(Read::End),
+            _ => Ok(Read::Wait),
+        }
+    }
+
+    /// Takes bytes to be sent; `Ok(0)` = there is no room now.
+    ///
+    /// # Errors
+    /// The conversation has failed, or this side has closed.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, io::ErrorKind> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        if self.local != Local::Active {
+            return Err(io::ErrorKind::BrokenPipe);
+        }
+        Ok(self.send.write(bytes, self.parameters.write_buffer))
+    }
+
+    /// Nothing more is written. What the peer sends can still be read.
+    pub(super) fn close(&mut self, now: Instant) {
+        if self.local == Local::Active {
+            self.local = Local::Closing { since: self.micros(now) };
+        }
+    }
+
+    /// Nobody reads or writes any more: what is written is still sent.
+    pub(super) fn detach(&mut self, now: Instant) {
+        self.close(now);
+        self.reading = false;
+        self.receive.clear();
+    }
+
+    /// The peer is told the end at once, and what it has not received is dropped.
+    pub(super) fn abort(&mut self, now: Instant) {
+        self.cut(self.micros(now));
+        self.detach(now);
+    }
+
+    /// The conversation cannot go on.
+    pub(super) fn fail(&mut self, kind: io::ErrorKind) {
+        if self.local != Local::Terminated {
+            self.failure = Some(kind);
+            self.local = Local::Terminated;
+            self.send.clear();
+        }
+    }
+
+    /// Why it has failed.
+    pub(super) fn failure(&self) -> Option<io::ErrorKind> {
+        self.failure
+    }
+
+    /// Whether reading has made something that the peer has to be told.
+    pub(super) fn has_news(&self, now: Instant) -> bool {
+        self.receive.due().is_some_and(|due| due <= self.micros(now))
+    }
+
+    /// Whether the peer was ever heard.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Takes a segment of this conversation.
+    pub(super) fn input(&mut self, segment: &Segment<'_>, now: Instant) {
+        if self.local == Local::Terminated {
+            return;
+        }
+        let now = self.micros(now);
+        self.heard = true;
+        self.last_heard = now;
+        let ends = segment.close || matches!(segment.body, Body::Terminate(_));
+        if ends && self.peer == Peer::Active {
+            self.peer = Peer::Closed;
+            self.last_ack = now;
+        }
+        match segment.body {
+            Body::Data { number, timestamp, payload, .. } => {
+                if self.reading && payload.len() <= LARGEST_PAYLOAD {
+                    let delay = ACK_DELAY.min(self.parameters.interval);
+                    self.receive.data(number, timestamp, payload, now, delay);
+                }
+            }
+            Body::Ack { window, receiving_next, timestamp, numbers } => {
+                self.last_ack = now;
+                if self.remote.update(window, self.send.first(), now, self.rtt.smoothed()) {
+                    self.timeouts = 0;
+                }
+                let mut news = self.send.acknowledge_below(receiving_next);
+                let mut newest = None;
+                for number in numbers.iter() {
+                    let removed =
+                        self.send.acknowledge(number, timestamp, now, self.rtt.smoothed());
+                    news |= removed;
+                    if newest.is_none_or(|(highest, _)| before(highest, number)) {
+                        newest = Some((number, removed));
+                    }
+                }
+                if newest.is_some_and(|(_, removed)| removed) {
+                    self.measure(timestamp, now);
+                }
+                // A peer that tells again what is known has not heard how far we are.
+                self.ping |= !news && numbers.iter().next().is_some() && self.send.is_empty();
+                self.settle(news);
+            }
+            Body::Ping(progress) => {
+                let news = self.send.acknowledge_below(progress.receiving_next);
+                self.settle(news);
+            }
+            Body::Terminate(progress) => self.terminate(progress),
+        }
+    }
+
+    fn measure(&mut self, timestamp: u32, now: u64) {
+        let time = millis(now).wrapping_sub(timestamp);
+        if time < 10_000 {
+            self.rtt.sample(u64::from(time) * 1000);
+        }
+    }
+
+    fn settle(&mut self, news: bool) {
+        if news {
+            self.timeouts = 0;
+            let lost = self.send.settle();
+            self.congestion.lost(lost);
+        }
+    }
+
+    fn terminate(&mut self, progress: Progress) {
+        let news = self.send.acknowledge_below(progress.receiving_next);
+        self.settle(news);
+        self.cut_off |=
+            self.peer != Peer::Terminated && before(self.receive.next(), progress.sending_next);
+        self.peer = Peer::Terminated;
+        // It is repeated until it is answered: by our own end, or by a sign of life.
+        self.ping |= !matches!(self.local, Local::Terminating { .. });
+    }
+
+    /// The next datagram to be sent, as segments that are appended to `out`. Returns false where there is none now.
+    pub(super) fn transmit(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        let now = self.micros(now);
+        let begin = out.len();
+        self.advance(now);
+        if self.local == Local::Terminated {
+            return false;
+        }
+        self.expire(now);
+        let full = begin + self.parameters.room;
+        while out.len() + DATA_HEAD < full && self.put_data(now, full - out.len(), out) {}
+        self.put_acknowledgement(now, full, out);
+        if out.len() + COMMAND_SIZE <= full {
+            self.put_command(now, out);
+        }
+        out.len() > begin
+    }
+
+    /// Moves to the states that time alone brings about.
+    fn advance(&mut self, now: u64) {
+        if self.local == Local::Terminated {
+            return;
+        }
+        if self.is_deaf_at() <= now {
+            return self.fail(io::ErrorKind::ConnectionReset);
+        }
+        if self.is_silent_at() <= now {
+            return self.fail(io::ErrorKind::TimedOut);
+        }
+        if let Local::Closing { since } = self.local {
+            if self.send.is_empty() {
+                self.local = Local::Terminating { since: now, told: 0, next: now };
+            } else if since + DRAIN <= now && !self.reading {
+                self.cut(now);
+            }
+        }
+        if let Local::Terminating { since, told, .. } = self.local {
+            let answered = self.peer == Peer::Terminated;
+            // Whoever still reads waits for the peer as long as it shows that it lives.
+            let waited = if self.reading { since.max(self.last_heard) } else { since };
+            if (answered && told >= FAREWELLS) || waited + TERMINATE <= now {
+                self.local = Local::Terminated;
+            }
+        }
+    }
+
+    /// When the peer will have ended without listening to what is sent.
+    fn is_deaf_at(&self) -> u64 {
+        let listens = self.peer == Peer::Active || self.send.span() == 0;
+        if listens { u64::MAX } else { self.last_ack + DEAF }
+    }
+
+    /// When the peer will have been silent for too long.
+    fn is_silent_at(&self) -> u64 {
+        let limit = if self.heard { SILENCE } else { UNANSWERED };
+        self.last_heard + limit
+    }
+
+    /// Gives up what has not arrived.
+    fn cut(&mut self, now: u64) {
+        if matches!(self.local, Local::Active | Local::Closing { .. }) {
+            self.send.clear();
+            self.given_up = true;
+            self.local = Local::Terminating { since: now, told: 0, next: now };
+        }
+    }
+
+    fn expire(&mut self, now: u64) {
+        if self.retransmit_at().is_some_and(|at| at <= now) {
+            let lost = self.send.expire(now.saturating_sub(self.rtt.timeout()));
+            if lost > 0 {
+                self.timeouts += 1;
+                self.congestion.lost(lost);
+            }
+        }
+    }
+
+    /// When the oldest segment has waited long enough. Where nothing comes back the wait grows.
+    fn retransmit_at(&mut self) -> Option<u64> {
+        let at = self.send.oldest_at()?;
+        let backoff = 1 << self.timeouts.saturating_sub(2).min(6);
+        Some(at + (self.rtt.timeout() * backoff).min(2 * SECOND.max(self.rtt.timeout())))
+    }
+
+    /// Whether a segment may be sent as far as windows go.
+    fn may_send(&mut self) -> bool {
+        if self.send.has_lost() {
+            return self.congestion.allows(self.send.in_flight());
+        }
+        if !self.send.has_unsent() {
+            return false;
+        }
+        // Where the window is closed one segment finds out when it opens.
+        self.send.span() == 0
+            || (before(self.send.next(), self.remote.end())
+                && self.send.span() < self.parameters.send_window
+                && self.congestion.allows(self.send.in_flight()))
+    }
+
+    /// Appends a data segment, if one may be sent and fits.
+    fn put_data(&mut self, now: u64, room: usize, out: &mut Vec<u8>) -> bool {
+        if !self.may_send() || !self.pacer.allows(now) {
+            return false;
+        }
+        let largest = self.parameters.segment_size;
+        if self.send.next_length(largest) + DATA_HEAD > room {
+            return false;
+        }
+        let Some(transmit) = self.send.send_lost(now).or_else(|| self.send.send_new(largest, now))
+        else {
+            return false;
+        };
+        if self.send.span() == 1 && !transmit.again {
+            self.last_ack = now;
+        }
+        self.congestion.sent(now, self.rtt.smoothed());
+        let head = [millis(now), transmit.number, self.send.first()];
+        self.writer().data(out, head, transmit.length);
+        self.send.payload(&transmit, out);
+        self.pacer.sent(usize::from(transmit.length), now);
+        // It says all that a ping would.
+        self.ping = false;
+        self.last_ping = now;
+        true
+    }
+
+    fn put_acknowledgement(&mut self, now: u64, full: usize, out: &mut Vec<u8>) {
+        if self.receive.due().is_none_or(|due| due > now) || out.len() + ACK_HEAD + 4 > full {
+            return;
+        }
+        let limit = ((full - out.len() - ACK_HEAD) / 4).min(ACK_NUMBERS);
+        let (head, numbers) = self.receive.acknowledgement(limit);
+        self.writer().ack(out, head, numbers.into_iter());
+    }
+
+    fn put_command(&mut self, now: u64, out: &mut Vec<u8>) {
+        let sending_next = self.send.first();
+        let progress = Progress {
+            sending_next: if self.given_up {
+                sending_next.wrapping_add(CUT_OFF)
+            } else {
+                sending_next
+            },
+            receiving_next: self.receive.next(),
+            timeout: millis(self.rtt.timeout()),
+        };
+        if let Local::Terminating { since, told, next } = self.local {
+            if next <= now {
+                let wait = (self.rtt.timeout() << told.min(8)).min(2 * SECOND);
+                self.local = Local::Terminating { since, told: told + 1, next: now + wait };
+                self.writer().terminate(out, progress);
+            }
+        } else if self.local != Local::Terminated && (self.ping || self.ping_at() <= now) {
+            self.ping = false;
+            self.last_ping = now;
+            if !self.heard {
+                self.opening = (2 * self.opening).min(PING);
+            }
+            self.writer().ping(out, progress);
+            self.send.shrink();
+            self.receive.shrink();
+        }
+    }
+
+    fn ping_at(&self) -> u64 {
+        let waiting = !self.heard && self.role == Role::Dialer;
+        self.last_ping + if waiting { self.opening } else { PING }
+    }
+
+    /// When [`Session::transmit`] has to be called next, if nothing else happens; `None` = never.
+    pub(super) fn next_timeout(&mut self) -> Option<Instant> {
+        if self.local == Local::Terminated {
+            return None;
+        }
+        let mut next = self.is_silent_at().min(self.is_deaf_at());
+        let mut sooner = |time: u64| next = next.min(time);
+        match self.local {
+            Local::Active => sooner(self.ping_at()),
+            Local::Closing { since } => {
+                sooner(if self.reading { self.ping_at() } else { since + DRAIN })
+            }
+            Local::Terminating { since, next, .. } => {
+                sooner(next.min(since.max(self.last_heard) + TERMINATE))
+            }
+            Local::Terminated => {}
+        }
+        self.receive.due().into_iter().for_each(&mut sooner);
+        self.retransmit_at().into_iter().for_each(&mut sooner);
+        if self.may_send() {
+            sooner(self.pacer.next());
+        }
+        Some(self.start + Duration::from_micros(next))
+    }
+
+    fn writer(&self) -> Writer {
+        Writer {
+            conversation: self.conversation,
+            close: matches!(self.local, Local::Closing { .. }),
+        }
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
+    }
+}
