@@ -28,6 +28,7 @@ impl Registry {
             Arc::new(crate::tcp::Tcp),
             #[cfg(unix)]
             Arc::new(crate::domain_socket::DomainSocket),
+            Arc::new(crate::quic::Quic),
             Arc::new(crate::mkcp::Mkcp),
         ];
         let named = builtin.into_iter().map(|transport| (transport.scheme().into(), transport));

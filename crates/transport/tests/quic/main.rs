@@ -1,0 +1,9 @@
+//! `quic` over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod closing;
+mod hostile;
+mod refused;
+mod support;
+mod tunnels;
