@@ -41,7 +41,7 @@ impl std::error::Error for Explained {
     }
 }
 
-/// Explains why a handshake failed; `name` is whom a client wanted.
+/// Explains why a handshake failed, or a read after it; `name` is whom a client wanted.
 pub(crate) fn explain(error: io::Error, name: Option<&str>) -> io::Error {
     let kind = error.kind();
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
@@ -111,7 +111,7 @@ fn certificate(wrong: &CertificateError, name: Option<&str>) -> String {
         }
         Wrong::NotValidYet => "is not valid yet (is the clock right?)",
         Wrong::Revoked => "was revoked",
-        Wrong::BadSignature => "is not signed by the key that it says",
+        Wrong::BadSignature => "is not signed with the key of the authority that it names",
         Wrong::BadEncoding => "cannot be parsed",
         Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. } => {
             "is not meant for this purpose (extended key usage)"

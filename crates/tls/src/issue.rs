@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, DnType, Issuer, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DnType, Issuer, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -51,8 +51,12 @@ impl Authority {
         let chain = pem::certified(pair, provider)?.cert.clone();
         let key = pem::private_key(&pair.key)?;
         let key = rcgen::KeyPair::try_from(&key).map_err(|error| bad(error.to_string()))?;
-        let issuer = Issuer::from_ca_cert_der(&chain[0], key)
-            .map_err(|error| bad(format!("{error}: is it a certificate authority's?")))?;
+        let issuer =
+            Issuer::from_ca_cert_der(&chain[0], key).map_err(|error| bad(error.to_string()))?;
+        let usages = issuer.key_usages();
+        if !usages.is_empty() && !usages.contains(&KeyUsagePurpose::KeyCertSign) {
+            return Err(bad("its key usage does not include signing certificates".to_owned()));
+        }
 
         let leaf_key = rcgen::KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(other)?;
         let signing_key = load(&leaf_key, provider)?;

@@ -8,6 +8,7 @@ use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Version;
+use crate::explain::explain;
 
 /// A TLS connection over `S`.
 ///
@@ -95,6 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Poll::Ready(Ok(()))
             }
+            // With TLS 1.3 a client that is refused learns it here: its handshake was over before.
+            Poll::Ready(Err(error)) => Poll::Ready(Err(explain(error, None))),
             read => read,
         }
     }

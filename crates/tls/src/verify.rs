@@ -58,14 +58,15 @@ impl Roots {
 }
 
 /// Whether the verifier's refusal of a certificate that is trusted itself counts. It says first whether the time is
-/// right; that nobody else vouches for the certificate, or that it is an authority's, does not matter then.
+/// right; that nobody else vouches for the certificate, or that it is an authority's, does not matter then,
+/// nor that an authority of the name that it gives has not signed it: there may be two of one name.
 fn is_excused(
     refusal: &Error,
     exact: &[CertificateDer<'static>],
     shown: &CertificateDer<'_>,
 ) -> bool {
-    use CertificateError::{Other, UnknownIssuer};
-    matches!(refusal, Error::InvalidCertificate(UnknownIssuer | Other(_)))
+    use CertificateError::{BadSignature, Other, UnknownIssuer};
+    matches!(refusal, Error::InvalidCertificate(UnknownIssuer | BadSignature | Other(_)))
         && exact.iter().any(|trusted| trusted.as_ref() == shown.as_ref())
 }
 

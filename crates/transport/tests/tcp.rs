@@ -74,7 +74,8 @@ async fn bytes_pass_behind_a_header_and_behind_tls() {
 async fn a_listener_answers_v2rays_bytes_with_v2rays_bytes() {
     let mut listener = listen(&header("/alpha"));
     let mut client = connect(&listener.local_addr()).await;
-    let request = "GET /alpha HTTP/1.1\r\nHost: interop.test\r\nUser-Agent: probe/1\r\nX-Multi: one\r\n\r\n";
+    let request =
+        "GET /alpha HTTP/1.1\r\nHost: interop.test\r\nUser-Agent: probe/1\r\nX-Multi: one\r\n\r\n";
     client.write_all(format!("{request}hello transport").as_bytes()).await.unwrap();
 
     let mut server = accept(&mut listener).await.stream;

@@ -44,7 +44,10 @@ pub(crate) async fn accept(listener: &mut Box<dyn Listener>) -> Accepted {
 }
 
 /// A dialer and a listener with their settings: the two ends of one connection.
-pub(crate) async fn pair(listening: &StreamSettings, dialing: &StreamSettings) -> (Stream, Accepted) {
+pub(crate) async fn pair(
+    listening: &StreamSettings,
+    dialing: &StreamSettings,
+) -> (Stream, Accepted) {
     let mut listener = listen(listening);
     let to = listener.local_addr();
     let (client, server) = tokio::join!(dial(dialing, &to), accept(&mut listener));
@@ -107,7 +110,8 @@ pub(crate) fn trusted(certificate: &Certificate) -> Certificate {
 
 /// TLS for a listener that shows the certificate, and for a dialer that trusts it, and nobody else, as `name`.
 pub(crate) fn tls_pair(certificate: &Certificate, name: &str) -> (TlsSettings, TlsSettings) {
-    let listener = TlsSettings { certificates: vec![certificate.clone()], ..TlsSettings::default() };
+    let listener =
+        TlsSettings { certificates: vec![certificate.clone()], ..TlsSettings::default() };
     let dialer = TlsSettings {
         server_name: name.to_owned(),
         disable_system_root: true,
