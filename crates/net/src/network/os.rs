@@ -1,5 +1,6 @@
 //! Sockets of the operating system.
 
+mod answers;
 mod datagrams;
 mod listener;
 

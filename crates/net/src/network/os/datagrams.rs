@@ -9,6 +9,7 @@ use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rosn_base::Addr;
 use tokio::io::Interest;
 
+use super::answers::{Answers, is_answer, is_too_long};
 use crate::conn::canonical;
 use crate::hook::Tracked;
 use crate::network::{Batch, Datagrams, MAX_DATAGRAM, Received, Waiters};
@@ -19,13 +20,14 @@ use crate::{BindError, Bound, DialError, DialOptions, ListenOptions};
 pub(super) struct OsDatagrams {
     /// Until it is watched.
     unwatched: Mutex<Option<std::net::UdpSocket>>,
-    watched: OnceLock<tokio::net::UdpSocket>,
+    watched: OnceLock<Arc<tokio::net::UdpSocket>>,
     offload: UdpSocketState,
     local: SocketAddr,
     /// The only peer, where it is connected.
     peer: Option<SocketAddr>,
     /// Those who wait for room to send.
     senders: Arc<Waiters>,
+    answers: Answers,
     /// Tells hooks that the socket is closed: it is dropped last.
     _tracked: Arc<Tracked>,
 }
@@ -58,40 +60,72 @@ impl OsDatagrams {
             local,
             peer,
             senders,
+            answers: Answers::default(),
             _tracked: tracked,
         })
     }
 
     /// Has the event loop of this thread watch it from now on.
-    fn watch(&self) -> io::Result<&tokio::net::UdpSocket> {
+    fn watch(&self) -> io::Result<&Arc<tokio::net::UdpSocket>> {
         if self.watched.get().is_none() {
             let mut unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = unwatched.take() {
                 let socket = tokio::net::UdpSocket::from_std(socket)?;
-                self.watched.get_or_init(|| socket);
+                self.watched.get_or_init(|| Arc::new(socket));
             }
         }
         // It is missing only if the event loop refused it before.
         self.watched.get().ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
-    /// Sends without waiting; before the first poll this needs no runtime.
-    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+    /// Makes a call without waiting; before the first poll this needs no runtime.
+    fn try_now<T>(&self, call: impl Fn(UdpSockRef<'_>) -> io::Result<T>) -> io::Result<T> {
         if self.watched.get().is_none() {
             let unwatched = self.unwatched.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(socket) = &*unwatched {
-                return self.offload.try_send(socket.into(), transmit);
+                return call(socket.into());
             }
         }
         let socket = self.watched.get().ok_or(ErrorKind::NotConnected)?;
-        socket.try_io(Interest::WRITABLE, || self.offload.try_send(socket.into(), transmit))
+        socket.try_io(Interest::WRITABLE, || call((&**socket).into()))
     }
 
-    /// Sends, and once more if the error was that of an earlier datagram to somebody else.
-    fn send_past_old_errors(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        match self.send(transmit) {
-            Err(error) if self.peer.is_none() && is_answer(&error) => self.send(transmit),
+    fn send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let sent = self.try_now(|socket| self.offload.try_send(socket, transmit));
+        match sent {
+            // That of an earlier datagram to somebody else.
+            Err(error) if self.peer.is_none() && is_answer(&error) => {
+                self.try_now(|socket| self.offload.try_send(socket, transmit))
+            }
+            Err(error) if is_too_long(&error) => {
+                self.forget_error();
+                Err(error)
+            }
             sent => sent,
+        }
+    }
+
+    /// Takes the error that the system keeps for the next call.
+    fn forget_error(&self) {
+        if let Some(socket) = self.watched.get() {
+            let _ = socket.take_error();
+        } else if let Some(socket) = &*self.unwatched.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            let _ = socket.take_error();
+        }
+    }
+
+    /// Waits until a receive will not have to, and says what for: bytes or an error.
+    fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        socket: &Arc<tokio::net::UdpSocket>,
+    ) -> Poll<io::Result<Interest>> {
+        match socket.poll_recv_ready(cx) {
+            Poll::Pending if self.peer.is_some() => {
+                self.answers.poll(cx, socket).map_ok(|()| Interest::ERROR)
+            }
+            ready => ready.map_ok(|()| Interest::READABLE),
         }
     }
 
@@ -106,17 +140,6 @@ impl OsDatagrams {
     }
 }
 
-/// Whether it is an ICMP answer to a datagram that was sent before.
-fn is_answer(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-    )
-}
-
 impl Datagrams for OsDatagrams {
     fn try_send(&self, batch: &Batch<'_>) -> io::Result<()> {
         batch.check(self.peer)?;
@@ -124,7 +147,7 @@ impl Datagrams for OsDatagrams {
         let transmit = |contents, segment_size| {
             let transmit =
                 Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-            self.send_past_old_errors(&transmit)
+            self.send(&transmit)
         };
         let segment = batch.segment.filter(|segment| *segment < batch.bytes.len());
         let Some(segment) = segment else { return transmit(batch.bytes, None) };
@@ -164,9 +187,10 @@ impl Datagrams for OsDatagrams {
         let mut meta = [RecvMeta::default(); BATCH_SIZE];
         let socket = self.watch()?;
         loop {
-            ready!(socket.poll_recv_ready(cx))?;
-            let receive = || self.offload.recv(socket.into(), &mut buffers[..count], &mut meta);
-            match socket.try_io(Interest::READABLE, receive) {
+            let interest = ready!(self.poll_ready(cx, socket))?;
+            let receive =
+                || self.offload.recv((&**socket).into(), &mut buffers[..count], &mut meta);
+            match socket.try_io(interest, receive) {
                 Ok(used) => {
                     for (to, meta) in received.iter_mut().zip(&meta[..used]) {
                         let from = canonical(meta.addr);
@@ -176,6 +200,7 @@ impl Datagrams for OsDatagrams {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) if self.peer.is_none() && is_answer(&error) => {}
+                Err(error) if is_too_long(&error) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
