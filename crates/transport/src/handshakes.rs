@@ -1,7 +1,7 @@
 //! Handshakes of the clients of a listener, a bounded number at a time.
 
-use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,11 +9,19 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rosn_base::Addr;
 use rosn_net::{NetListener, PeerAddr, Stream};
+use tokio::time::{Sleep, sleep};
 
 use crate::{Accepted, BoxFuture, Listener, TransportLimits};
 
 /// Connections that are taken from the socket in one poll; then other tasks get their turn.
 const AT_A_TIME: usize = 64;
+
+/// How long a socket that is drained is looked at once its queue seems empty. What the event loop knows may be old, and
+/// closing a socket resets who waits in its queue.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
+/// How many can wait in the queue of a socket: [`rosn_net::ListenOptions::backlog`].
+const QUEUE: u32 = 4096;
 
 /// Why a handshake came to nothing.
 #[derive(Debug)]
@@ -45,7 +53,7 @@ pub(crate) struct Handshakes<T> {
     transport: &'static str,
     /// `None` = drained, and all that was in its queue was taken.
     listener: Option<Box<dyn NetListener>>,
-    draining: bool,
+    drain: Drain,
     addr: Addr,
     upgrade: Upgrade<T>,
     under_way: FuturesUnordered<UnderWay<T>>,
@@ -64,7 +72,7 @@ impl<T: Send + 'static> Handshakes<T> {
         Self {
             transport,
             listener: Some(listener),
-            draining: false,
+            drain: Drain::No,
             addr,
             upgrade,
             under_way: FuturesUnordered::new(),
@@ -90,9 +98,14 @@ impl<T: Send + 'static> Handshakes<T> {
                 return Poll::Pending;
             }
             match listener.poll_accept(cx)? {
-                Poll::Ready((stream, peer)) => self.begin(stream, peer),
+                Poll::Ready((stream, peer)) => {
+                    self.begin(stream, peer);
+                    if self.drain.is_enough() {
+                        self.listener = None;
+                    }
+                }
                 Poll::Pending => {
-                    if self.draining {
+                    if self.drain.poll_over(cx) {
                         self.listener = None;
                     }
                     return Poll::Pending;
@@ -131,13 +144,35 @@ impl<T: Send + 'static> Handshakes<T> {
 
     /// Accepts what waits in the socket's queue already, and then closes the socket. What is under way goes on.
     pub(crate) fn drain(&mut self) {
-        self.draining = true;
+        if let Drain::No = self.drain {
+            self.drain = Drain::Asked { taken: 0, last_look: None };
+        }
+    }
+}
+
+/// Whether the socket is to be closed.
+enum Drain {
+    No,
+    /// When the queue is empty that was there, or so many were taken that the rest must have come later.
+    Asked {
+        taken: u32,
+        last_look: Option<Pin<Box<Sleep>>>,
+    },
+}
+
+impl Drain {
+    /// To be asked when nobody seems to be in the queue.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Self::Asked { last_look, .. } = self else { return false };
+        let last_look = last_look.get_or_insert_with(|| Box::pin(sleep(LAST_LOOK)));
+        last_look.as_mut().poll(cx).is_ready()
     }
 
-    /// [`Handshakes::poll_next`], to be awaited.
-    #[expect(dead_code, reason = "for transports that have a task of their own")]
-    pub(crate) async fn next(&mut self) -> io::Result<T> {
-        poll_fn(|cx| self.poll_next(cx)).await
+    /// To be asked when somebody was taken from the queue.
+    fn is_enough(&mut self) -> bool {
+        let Self::Asked { taken, .. } = self else { return false };
+        *taken += 1;
+        *taken >= QUEUE
     }
 }
 
@@ -154,3 +189,6 @@ impl Listener for Handshakes<Accepted> {
         self.drain();
     }
 }
+
+#[cfg(test)]
+mod tests;
