@@ -53,6 +53,7 @@
 mod domain_socket;
 mod error;
 mod handshakes;
+mod http;
 mod layers;
 mod mkcp;
 mod packet_header;
@@ -61,10 +62,12 @@ mod registry;
 mod socket;
 mod tcp;
 mod transport;
+mod ws;
 
 #[cfg(unix)]
 pub use domain_socket::DomainSocket;
 pub use error::TransportError;
+pub use http::Http;
 pub use mkcp::Mkcp;
 pub use quic::Quic;
 pub use registry::Registry;
@@ -73,3 +76,4 @@ pub use tcp::Tcp;
 pub use transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportLimits,
 };
+pub use ws::WebSocket;

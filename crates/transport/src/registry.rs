@@ -26,6 +26,8 @@ impl Registry {
     pub fn with_builtin() -> Self {
         let builtin: Vec<Arc<dyn Transport>> = vec![
             Arc::new(crate::tcp::Tcp),
+            Arc::new(crate::ws::WebSocket),
+            Arc::new(crate::http::Http),
             #[cfg(unix)]
             Arc::new(crate::domain_socket::DomainSocket),
             Arc::new(crate::quic::Quic),

@@ -1,0 +1,188 @@
+//! Whether a pooled connection lives, and how many streams it has.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::{Ping, PingPong};
+use rosn_net::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A connection on which nothing has come for so long is asked whether it lives, while it has streams.
+const PING_AFTER: Duration = Duration::from_secs(15);
+/// How long the answer may take, if nothing else comes.
+const PING_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a connection without streams is kept, as in Go.
+const IDLE: Duration = Duration::from_secs(90);
+
+/// What is known about a connection.
+#[derive(Debug)]
+pub(super) struct Health {
+    life: Mutex<Life>,
+    epoch: Instant,
+    /// When something came last, in microseconds after the epoch.
+    heard: AtomicU64,
+    /// Somebody doubts that it lives.
+    doubt: Notify,
+}
+
+#[derive(Debug)]
+struct Life {
+    streams: usize,
+    /// It takes no more streams.
+    closed: bool,
+    /// When it last had a stream.
+    idle_since: Instant,
+}
+
+impl Health {
+    pub(super) fn new() -> Arc<Self> {
+        let now = Instant::now();
+        let life = Mutex::new(Life { streams: 0, closed: false, idle_since: now });
+        Arc::new(Self { life, epoch: now, heard: AtomicU64::new(0), doubt: Notify::new() })
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a stream, if there are fewer than `limit`.
+    pub(super) fn reserve(self: &Arc<Self>, limit: usize) -> Option<Permit> {
+        let mut life = self.life();
+        if life.closed || life.streams >= limit {
+            return None;
+        }
+        life.streams += 1;
+        Some(Permit(self.clone()))
+    }
+
+    /// Takes no more streams. Those that it has go on.
+    pub(super) fn close(&self) {
+        self.life().closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.life().closed
+    }
+
+    fn has_streams(&self) -> bool {
+        self.life().streams > 0
+    }
+
+    fn close_if_idle(&self) -> bool {
+        let mut life = self.life();
+        life.closed |= life.streams == 0 && life.idle_since.elapsed() >= IDLE;
+        life.closed && life.streams == 0
+    }
+
+    /// When something came last.
+    pub(super) fn heard(&self) -> Instant {
+        self.epoch + Duration::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    fn hear(&self) {
+        let micros = u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.heard.store(micros, Ordering::Relaxed);
+    }
+
+    /// Has the connection asked at once whether it lives.
+    pub(super) fn ask(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Runs until the connection has to be given up: it is dead, or nobody needs it.
+    pub(super) async fn watch(&self, mut pings: PingPong) {
+        loop {
+            tokio::select! {
+                () = self.doubt.notified() => {}
+                () = sleep(PING_AFTER) => {
+                    if self.close_if_idle() {
+                        return;
+                    }
+                    if self.heard().elapsed() < PING_AFTER || !self.has_streams() {
+                        continue;
+                    }
+                }
+            }
+            let pong = pings.ping(Ping::opaque());
+            tokio::pin!(pong);
+            loop {
+                match timeout(PING_TIMEOUT, &mut pong).await {
+                    Ok(Ok(_)) => break,
+                    Ok(Err(_)) => return,
+                    // The answer stands behind much data; they show that it lives.
+                    Err(_) if self.heard().elapsed() < PING_TIMEOUT => {}
+                    Err(_) => return,
+                }
+            }
+        }
+    }
+}
+
+/// A place for a stream in a connection.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Health>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut life = self.0.life();
+        life.streams -= 1;
+        life.idle_since = Instant::now();
+    }
+}
+
+/// A connection that notes when something comes.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) stream: Stream,
+    pub(super) health: Arc<Health>,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.health.hear();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

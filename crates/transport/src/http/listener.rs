@@ -1,0 +1,197 @@
+//! The listener's side: connections in tasks of their own, whose streams are handed out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{self, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Request, StatusCode};
+use rosn_base::Addr;
+use rosn_config::checked::StreamSettings;
+use rosn_net::Stream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::rules::Rules;
+use super::stream::{Ends, HttpStream, into_io};
+use super::{ALPN, MAX_FRAME, MAX_SEND_BUFFER, NAME};
+use crate::handshakes::{Failed, Handshakes};
+use crate::layers::{Below, listen};
+use crate::{Accepted, Environment, Listener, TransportError};
+
+/// Streams of a connection at a time (v2ray's).
+const MAX_STREAMS: u32 = 250;
+/// Bytes that a stream may hold unread (v2ray's).
+const STREAM_WINDOW: u32 = 1 << 20;
+/// Bytes that the streams of a connection may hold unread together.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// A connection without streams is closed after this time.
+const IDLE: Duration = Duration::from_secs(300);
+/// Streams that are ready for [`Listener::poll_accept`]. More wait for their 200 in their connections.
+const READY: usize = 64;
+
+type Connection = server::Connection<Stream, Bytes>;
+
+/// Hands out streams.
+pub(super) struct HttpListener {
+    connections: Handshakes<(Connection, Ends)>,
+    rules: Arc<Rules>,
+    ready: mpsc::Receiver<Accepted>,
+    hand_out: mpsc::Sender<Accepted>,
+    /// Becomes true, or is dropped, when connections are to take no more streams.
+    drain: watch::Sender<bool>,
+}
+
+impl HttpListener {
+    pub(super) fn new(
+        at: &Addr,
+        settings: &Arc<StreamSettings>,
+        environment: &Environment,
+        rules: Rules,
+    ) -> Result<Self, TransportError> {
+        let header_list = u32::try_from(environment.limits.head_bytes).unwrap_or(u32::MAX);
+        let upgrade = move |below| handshake(below, header_list);
+        let connections = listen(NAME, at, settings, environment, ALPN, upgrade)?;
+        let (hand_out, ready) = mpsc::channel(READY);
+        let drain = watch::Sender::new(false);
+        Ok(Self { connections, rules: Arc::new(rules), ready, hand_out, drain })
+    }
+}
+
+impl Listener for HttpListener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        loop {
+            if let Poll::Ready(Some(accepted)) = self.ready.poll_recv(cx) {
+                return Poll::Ready(Ok(accepted));
+            }
+            let (connection, ends) = std::task::ready!(self.connections.poll_next(cx))?;
+            let served = Served {
+                connection,
+                ends,
+                rules: self.rules.clone(),
+                waiting: VecDeque::new(),
+                draining: false,
+            };
+            tokio::spawn(served.run(self.hand_out.clone(), self.drain.subscribe()));
+        }
+    }
+
+    fn local_addr(&self) -> Addr {
+        self.connections.local_addr()
+    }
+
+    fn drain(&mut self) {
+        self.connections.drain();
+        self.drain.send_replace(true);
+    }
+}
+
+async fn handshake(below: Below, header_list: u32) -> Result<(Connection, Ends), Failed> {
+    let Below { stream, peer, local, alpn } = below;
+    if alpn.is_some_and(|alpn| *alpn != *b"h2") {
+        let cause = io::Error::new(io::ErrorKind::InvalidData, "the client does not speak h2");
+        return Err(Failed { phase: "TLS handshake", cause });
+    }
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(header_list)
+        .max_send_buffer_size(MAX_SEND_BUFFER);
+    let connection = builder.handshake(stream).await;
+    let connection = connection.map_err(into_io).map_err(Failed::at("HTTP/2 handshake"))?;
+    Ok((connection, Ends { peer, local }))
+}
+
+/// A request that was let in and waits for its 200.
+type Waiting = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// One connection.
+struct Served {
+    connection: Connection,
+    ends: Ends,
+    rules: Arc<Rules>,
+    waiting: VecDeque<Waiting>,
+    draining: bool,
+}
+
+impl Served {
+    /// Drives the connection until it ends. It ends when it was told to and its last stream is over.
+    async fn run(mut self, hand_out: mpsc::Sender<Accepted>, mut drain: watch::Receiver<bool>) {
+        let mut idle_at = Instant::now() + IDLE;
+        loop {
+            tokio::select! {
+                // Also when the listener is gone.
+                _ = drain.wait_for(|drain| *drain), if !self.draining => self.shut_down(),
+                permit = hand_out.reserve(), if !self.waiting.is_empty() => match permit {
+                    Ok(permit) => if let Some(accepted) = self.let_in() {
+                        permit.send(accepted);
+                    },
+                    Err(_) => self.waiting.clear(),
+                },
+                accepted = self.connection.accept() => match accepted {
+                    Some(Ok((request, respond))) => {
+                        idle_at = Instant::now() + IDLE;
+                        self.check(request, respond);
+                    }
+                    Some(Err(error)) => {
+                        let peer = &self.ends.peer;
+                        tracing::debug!(transport = NAME, %peer, %error, "a connection failed");
+                        return;
+                    }
+                    None => return,
+                },
+                () = sleep_until(idle_at) => {
+                    idle_at = Instant::now() + IDLE;
+                    if !self.connection.has_streams() {
+                        if self.draining {
+                            return;
+                        }
+                        self.shut_down();
+                    }
+                }
+            }
+        }
+    }
+
+    fn shut_down(&mut self) {
+        self.draining = true;
+        self.connection.graceful_shutdown();
+    }
+
+    /// Refuses a request, or has it wait to be handed out.
+    fn check(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let answer = self.rules.answer(&request);
+        if answer.status() != StatusCode::OK {
+            let (peer, uri) = (&self.ends.peer, request.uri());
+            tracing::debug!(transport = NAME, %peer, %uri, "nothing is served there");
+            // It fails where the client has given up.
+            let _ = respond.send_response(answer, true);
+        } else if self.waiting.len() >= MAX_STREAMS as usize {
+            // Streams that were reset while they waited still have their place.
+            respond.send_reset(Reason::REFUSED_STREAM);
+        } else {
+            self.waiting.push_back((request, respond));
+        }
+    }
+
+    /// Says 200 to the next one that still wants it.
+    fn let_in(&mut self) -> Option<Accepted> {
+        while let Some((request, mut respond)) = self.waiting.pop_front() {
+            let answer = self.rules.answer(&request);
+            if let Ok(send) = respond.send_response(answer, false) {
+                let ends = self.ends.clone();
+                let stream = HttpStream::new(send, request.into_body(), ends.clone(), None);
+                let stream = Stream::boxed(stream);
+                return Some(Accepted { stream, peer: ends.peer, local: ends.local });
+            }
+        }
+        None
+    }
+}

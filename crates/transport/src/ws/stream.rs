@@ -1,0 +1,267 @@
+//! The bytes in the messages of a WebSocket.
+
+use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::{Sink as _, Stream as _};
+use rosn_net::{Io, PeerAddr};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio_websockets::{
+    ClientBuilder, CloseCode, Config, Error, Limits, Message, ServerBuilder, WebSocketStream,
+};
+
+use super::head::Prefixed;
+
+/// Bytes of a message at most, received. A message is kept whole until its end has come.
+const MAX_MESSAGE: usize = 1 << 20;
+/// Bytes of a frame at most, sent.
+const MAX_FRAME: usize = 64 << 10;
+/// Answers to pings that the peer has not taken. With more than that, nothing is read until it does.
+const MAX_PONGS: usize = 16;
+
+/// Which end of the connection this is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role {
+    Client,
+    Server,
+}
+
+/// A WebSocket as a stream of bytes: those of all its messages, one after the other.
+///
+/// Each write becomes one binary message of up to 64 KiB, and is sent at once. A received message may have a megabyte;
+/// text must be UTF-8 (RFC 6455, 8.1). There is no half-close: a shutdown says Close (1000), and what the peer has sent
+/// until it answers can still be read. An end of the connection without Close is an end like any other, as in v2ray.
+pub(super) struct WebSocket {
+    inner: WebSocketStream<Prefixed>,
+    /// The rest of the message that is being read.
+    payload: Bytes,
+    heartbeat: Option<Interval>,
+    pongs: usize,
+    /// Nothing more comes.
+    ended: bool,
+    /// Nothing more may be written: we said Close, or the peer did, or there was an error.
+    closed: bool,
+}
+
+impl WebSocket {
+    /// Takes over a connection whose handshake is done.
+    ///
+    /// `unread` is what came behind the handshake, `early` the application's bytes that came with it.
+    ///
+    /// # Panics
+    /// With a `ping_interval`, outside of a tokio runtime with timers, or if it is zero.
+    pub(super) fn new(
+        role: Role,
+        connection: Prefixed,
+        early: Bytes,
+        ping_interval: Option<Duration>,
+    ) -> Self {
+        // Every frame is flushed before the next one is taken, so that there is never more than one.
+        let config = Config::default().flush_threshold(1).frame_size(MAX_FRAME);
+        let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE));
+        let inner = match role {
+            Role::Client => {
+                ClientBuilder::new().config(config).limits(limits).take_over(connection)
+            }
+            Role::Server => ServerBuilder::new().config(config).limits(limits).serve(connection),
+        };
+        let heartbeat = ping_interval.map(|every| {
+            let mut interval = interval_at(tokio::time::Instant::now() + every, every);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        });
+        Self { inner, payload: early, heartbeat, pongs: 0, ended: false, closed: false }
+    }
+
+    /// Sends pings that are due.
+    fn beat(&mut self, cx: &mut Context<'_>) {
+        let Some(heartbeat) = &mut self.heartbeat else { return };
+        let mut due = false;
+        while heartbeat.poll_tick(cx).is_ready() {
+            due = true;
+        }
+        if due && !self.closed {
+            // One that cannot be sent shows when something is read.
+            let ready = Pin::new(&mut self.inner).poll_ready(cx);
+            if matches!(ready, Poll::Ready(Ok(()))) {
+                let _ = Pin::new(&mut self.inner).start_send(Message::ping(Bytes::new()));
+                let _ = Pin::new(&mut self.inner).poll_flush(cx);
+            }
+        }
+    }
+
+    /// Waits for bytes; `false` at the end.
+    fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.payload.is_empty() {
+            if self.ended {
+                return Poll::Ready(Ok(false));
+            }
+            if self.pongs >= MAX_PONGS {
+                ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(into_io)?;
+                self.pongs = 0;
+            }
+            match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+                None => {
+                    self.ended = true;
+                    self.closed = true;
+                }
+                Some(Err(error)) => return Poll::Ready(self.fail(error, cx).map(|()| false)),
+                Some(Ok(message)) if message.is_binary() || message.is_text() => {
+                    self.payload = message.into_payload().into();
+                }
+                Some(Ok(message)) if message.is_ping() => self.pongs += 1,
+                // Its answer goes out with the next look, which is also the end.
+                Some(Ok(message)) if message.is_close() => self.closed = true,
+                Some(Ok(_)) => {}
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// The peer breaks the rules, or is gone.
+    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> io::Result<()> {
+        self.ended = true;
+        self.closed = true;
+        // The Close that says what was wrong; the library has queued all but this one.
+        if let Error::PayloadTooLong { .. } = error {
+            let close = Message::close(Some(CloseCode::MESSAGE_TOO_BIG), "");
+            let _ = Pin::new(&mut self.inner).start_send(close);
+        }
+        let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        Err(into_io(error))
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: impl FnOnce() -> BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        if self.closed {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(into_io)?;
+        let payload = payload();
+        let count = payload.len();
+        if count > 0 {
+            let message = Message::binary(payload);
+            Pin::new(&mut self.inner).start_send(message).map_err(into_io)?;
+            // An error shows at the next call.
+            let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl AsyncRead for WebSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.beat(cx);
+        if buf.remaining() > 0 && ready!(this.poll_payload(cx))? {
+            let count = this.payload.len().min(buf.remaining());
+            buf.put_slice(&this.payload[..count]);
+            this.payload.advance(count);
+            if this.payload.is_empty() {
+                // The memory of the message is needed no longer.
+                this.payload = Bytes::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WebSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = &bytes[..bytes.len().min(MAX_FRAME)];
+        self.get_mut().poll_send(cx, || BytesMut::from(bytes))
+    }
+
+    /// All slices go in one frame.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, || {
+            let total = slices.iter().map(|slice| slice.len()).sum::<usize>().min(MAX_FRAME);
+            let mut payload = BytesMut::with_capacity(total);
+            for slice in slices {
+                let room = total - payload.len();
+                payload.extend_from_slice(&slice[..slice.len().min(room)]);
+            }
+            payload
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx).map_err(into_io)
+    }
+
+    /// Says Close, and does not wait for the answer.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.closed {
+            this.closed = true;
+            let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
+            Pin::new(&mut this.inner).start_send(close).map_err(into_io)?;
+        }
+        Pin::new(&mut this.inner).poll_flush(cx).map_err(into_io)
+    }
+}
+
+impl Io for WebSocket {
+    fn peer_addr(&self) -> io::Result<PeerAddr> {
+        self.inner.get_ref().stream.peer_addr()
+    }
+
+    fn local_addr(&self) -> io::Result<PeerAddr> {
+        self.inner.get_ref().stream.local_addr()
+    }
+
+    /// Closes without a word, and the connection below abruptly.
+    fn abort(&mut self) {
+        self.closed = true;
+        self.ended = true;
+        Io::abort(&mut self.inner.get_mut().stream);
+    }
+}
+
+impl Drop for WebSocket {
+    /// Says Close if there is room for it now.
+    fn drop(&mut self) {
+        if !self.closed && tokio::runtime::Handle::try_current().is_ok() {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = Pin::new(self).poll_shutdown(&mut cx);
+        }
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("closed", &self.closed).finish_non_exhaustive()
+    }
+}
+
+fn into_io(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::AlreadyClosed => ErrorKind::BrokenPipe.into(),
+        error => io::Error::new(ErrorKind::InvalidData, error),
+    }
+}
