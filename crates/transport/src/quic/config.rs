@@ -13,6 +13,7 @@ use rosn_config::checked::{
 };
 use rosn_tls::{Acceptor, ClientOptions, Connector, ServerOptions, Version, Versions, self_signed};
 
+use super::alpn::AnyProtocol;
 use super::envelope::Envelope;
 use super::socket::LARGEST;
 use super::{ALPN_DIALED, ALPN_TAKEN, NAME, STREAMS};
@@ -76,10 +77,13 @@ pub(super) fn server(
             ..ServerOptions::default()
         },
     };
-    let acceptor = Acceptor::new(&ServerOptions { versions: TLS_1_3, ..options });
-    let crypto = acceptor.map_err(tls_unusable)?.quic_config();
-    let crypto = QuicServerConfig::try_from(crypto).map_err(tls_unusable)?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let named = server_crypto(&options)?;
+    let mut config = if settings.is_none_or(|settings| settings.alpn.is_empty()) {
+        let unnamed = server_crypto(&ServerOptions { alpn: Vec::new(), ..options })?;
+        ServerConfig::with_crypto(Arc::new(AnyProtocol { named, unnamed }))
+    } else {
+        ServerConfig::with_crypto(named)
+    };
     let mut transport = transport(envelope, LISTENER_IDLE);
     transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS));
     config
@@ -88,6 +92,12 @@ pub(super) fn server(
         .incoming_buffer_size(UNSEEN_EACH)
         .incoming_buffer_size_total(UNSEEN_TOTAL);
     Ok(config)
+}
+
+fn server_crypto(options: &ServerOptions) -> Result<Arc<QuicServerConfig>, TransportError> {
+    let acceptor = Acceptor::new(&ServerOptions { versions: TLS_1_3, ..options.clone() });
+    let crypto = acceptor.map_err(tls_unusable)?.quic_config();
+    QuicServerConfig::try_from(crypto).map(Arc::new).map_err(tls_unusable)
 }
 
 /// # Errors

@@ -8,6 +8,7 @@
 //!   dialer takes any.
 //! * Packets are at most as large that the datagram around them has 1452 bytes. The path's own limit is searched for.
 
+mod alpn;
 mod config;
 mod dialer;
 mod envelope;
@@ -32,6 +33,7 @@ const NAME: &str = "quic";
 const STREAMS: u32 = 32;
 
 /// Protocols that a listener takes where the settings do not say: those of v2ray up to 5.54.0, and the one since then.
+/// Clients that name none are taken as well.
 const ALPN_TAKEN: &[&str] = &["h3", "h2", "http/1.1"];
 
 /// Protocols that a dialer asks for where the settings do not say. v2ray 4 refuses who asks for h3 alone.

@@ -76,6 +76,25 @@ async fn a_listener_takes_the_protocols_of_all_versions() {
     }
 }
 
+/// As v2ray 4 does; other implementations may not care to name one.
+#[tokio::test]
+async fn a_listener_takes_clients_that_name_no_protocol() {
+    use rosn_tls::{ClientOptions, Connector};
+    let (addr, _) = echo(listen(&plain()));
+    let options =
+        ClientOptions { system_roots: false, allow_insecure: true, ..ClientOptions::default() };
+    let crypto = Connector::new(&options).unwrap().quic_config();
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(crypto).unwrap();
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(crypto));
+    let connecting = endpoint.connect_with(config, addr.as_ip().unwrap(), "any.test").unwrap();
+    let connection = within(connecting).await.unwrap();
+    let (mut send, mut recv) = within(connection.open_bi()).await.unwrap();
+    send.write_all(b"hello").await.unwrap();
+    send.finish().unwrap();
+    assert_eq!(within(recv.read_to_end(100)).await.unwrap(), b"hello");
+}
+
 #[tokio::test]
 async fn certificates_are_verified() {
     let (ours, theirs) = tls_pair();
