@@ -125,7 +125,9 @@ impl ServerCertVerifier for ServerVerifier {
                 Err(error) if is_excused(&error, &self.exact, leaf) => {
                     verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
                 }
-                verified => drop(verified?),
+                verified => {
+                    verified?;
+                }
             }
         }
         if !self.pinned.is_empty() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, TlsSettings};
-use rosn_net::OsNet;
+use rosn_net::{MemHost, MemNet, OsNet};
 use rosn_trace::{ClientTrace, Event, TraceHandle};
 use rosn_transport::{DialRequest, Environment, Registry, TransportLimits};
 use tcp_support::{
@@ -193,4 +193,25 @@ async fn a_trace_sees_the_handshake() {
     client.unwrap();
     let h2 = format!("TLSv1.3 {:?}", Some(b"h2"));
     assert_eq!(*seen.0.lock().unwrap(), ["start a.test".to_owned(), h2]);
+}
+
+#[tokio::test]
+async fn it_runs_in_memory_too() {
+    let net = MemNet::new();
+    let environment = |host: MemHost| Environment {
+        net: Arc::new(host),
+        owner: "test".into(),
+        reuse_port: false,
+        limits: TransportLimits::default(),
+    };
+    let (near, far) = (environment(net.host([10, 0, 0, 1])), environment(net.host([10, 0, 0, 2])));
+    let (listening, dialing) = settings();
+    let registry = Registry::with_builtin();
+    let at: Addr = "0.0.0.0:443".parse().unwrap();
+    let mut listener = registry.listen(&at, &Arc::new(with(listening)), &far).unwrap();
+    let dialer = registry.dialer(&Arc::new(with(dialing)), &near).unwrap();
+    let (to, request) = ("10.0.0.2:443".parse().unwrap(), DialRequest::default());
+    let (client, server) = tokio::join!(dialer.dial(&to, &request), accept(&mut listener));
+    assert_eq!(server.local.to_string(), "10.0.0.2:443");
+    exchange(client.unwrap(), server.stream, 100_000).await;
 }
