@@ -50,6 +50,7 @@ mod listen;
 mod network;
 mod options;
 mod original_dst;
+pub mod proxy_protocol;
 mod resolve;
 mod stream;
 mod sys;
