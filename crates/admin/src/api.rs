@@ -20,6 +20,7 @@ use crate::request::{Query, Reply, read_body, text};
 
 /// What a handler is given.
 struct Call {
+    method: Method,
     control: Arc<dyn Control>,
     query: Query,
     body: Bytes,
@@ -32,6 +33,7 @@ struct Call {
 enum Methods {
     Get,
     Post,
+    GetOrPost,
     Any,
 }
 
@@ -91,6 +93,7 @@ const ENDPOINTS: &[Endpoint] = &[
         handler: Handler::Reload,
     },
     post("/api/v1/stop", process::stop),
+    Endpoint { methods: Methods::GetOrPost, ..get("/api/v1/faults", process::faults) },
     Endpoint { free: true, ..get("/healthz", process::healthz) },
     Endpoint { free: true, ..get("/ready", process::ready) },
 ];
@@ -122,7 +125,7 @@ pub(crate) async fn answer(
     if head.method == Method::POST {
         info!(path, "admin request");
     }
-    let call = Call { control, query, body, wants_json };
+    let call = Call { method: head.method, control, query, body, wants_json };
     match endpoint.handler {
         Handler::Now(handler) => handler(&call),
         Handler::Reload => process::reload(call).await,
@@ -143,6 +146,9 @@ fn wrong_method(allowed: Methods, method: &Method) -> Option<Reply> {
         Methods::Any => return None,
         Methods::Get => (matches!(*method, Method::GET | Method::HEAD), "GET, HEAD"),
         Methods::Post => (*method == Method::POST, "POST"),
+        Methods::GetOrPost => {
+            (matches!(*method, Method::GET | Method::HEAD | Method::POST), "GET, HEAD, POST")
+        }
     };
     (!fits).then(|| {
         // MOSN sends no body here.

@@ -121,6 +121,16 @@ pub trait Control: Send + Sync {
     /// It runs to its end in a task of its own, also when the client goes away.
     fn reload(&self) -> Change<'_>;
 
+    /// The faults that are made on purpose, as `sockets.faults` of a configuration has them.
+    fn faults(&self) -> Value;
+
+    /// Puts others in their place: a JSON list of the same shape, empty for none. Says what is in force now; on a fault
+    /// of the text nothing changes.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    fn set_faults(&self, text: &str) -> Outcome;
+
     /// Asks the process to stop: at once, or when active requests are done.
     fn stop(&self, graceful: bool);
 }

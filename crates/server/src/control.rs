@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rosn_admin::{Change, Control, Outcome, WorkerConnections};
+use rosn_admin::{Change, Control, Outcome, Report, WorkerConnections};
 use rosn_config::checked::{LogLevel, StatsMatcher};
 use rosn_proxy::Shared;
 use rosn_telemetry::{Log, Registry, Writer};
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::Load;
 use crate::build::Builder;
+use crate::hooks::Hooks;
 use crate::reload::Current;
 use crate::signals::Order;
 
@@ -27,6 +28,7 @@ pub(crate) struct Process {
     pub(crate) registry: Arc<Registry>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) log: Log,
+    pub(crate) hooks: Mutex<Hooks>,
     pub(crate) exclude: StatsMatcher,
     pub(crate) process_metrics: bool,
     pub(crate) features: Vec<(String, bool)>,
@@ -140,6 +142,22 @@ impl Control for Process {
 
     fn reload(&self) -> Change<'_> {
         Box::pin(async { self.reload_now() })
+    }
+
+    fn faults(&self) -> Value {
+        lock(&self.hooks).faults()
+    }
+
+    fn set_faults(&self, text: &str) -> Outcome {
+        let config = Arc::clone(&lock(&self.current).config);
+        let faults = rosn_config::faults(text, &config).map_err(|diagnostics| Report {
+            text: format!("{}nothing was changed", diagnostics.render_text(false)),
+            json: serde_json::json!({ "diagnostics": diagnostics.to_json() }),
+        })?;
+        let mut hooks = lock(&self.hooks);
+        hooks.set_faults(faults);
+        tracing::warn!("faults are made on purpose now: {}", hooks.faults());
+        Ok(Report { text: format!("{:#}", hooks.faults()), json: hooks.faults() })
     }
 
     fn stop(&self, graceful: bool) {

@@ -6,6 +6,7 @@
 
 mod build;
 mod control;
+mod hooks;
 mod limits;
 mod reload;
 mod run;

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::Options;
 use crate::build::Builder;
 use crate::control::{Process, lock};
+use crate::hooks::Hooks;
 use crate::limits;
 use crate::reload::{Current, first_resolutions, open_all};
 use crate::signals::{Order, Signals};
@@ -129,6 +130,8 @@ async fn assemble(
     // One shard more than workers, for the control thread.
     let shards = count + 1;
     limits::raise_descriptors(config.server.limits.max_connections);
+    // Before the first socket.
+    let hooks = Hooks::install(&config.sockets);
     let transports = Arc::new(rosn_transport::Registry::with_builtin());
     let net: Arc<dyn Net> = Arc::new(OsNet);
     let builder = Builder {
@@ -162,6 +165,7 @@ async fn assemble(
         registry,
         writer: Arc::clone(writer),
         log,
+        hooks: Mutex::new(hooks),
         exclude,
         process_metrics,
         features,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use serde::Serialize;
 
 use super::Call;
-use crate::control::{Outcome, stage};
+use crate::control::{Outcome, Report, stage};
 use crate::request::{Reply, failure, json_indented, text};
 
 /// Scripts look for the words before the number.
@@ -81,6 +81,25 @@ pub(super) async fn reload(call: Call) -> Reply {
         Ok(Err(report)) => (StatusCode::UNPROCESSABLE_ENTITY, report),
         Err(_) => return failure(StatusCode::INTERNAL_SERVER_ERROR, "the reload was cut short"),
     };
+    tell(&call, status, report)
+}
+
+/// The faults that are made on purpose; a body of POST takes their place: 200, or 422 with what is wrong.
+pub(super) fn faults(call: &Call) -> Reply {
+    if call.method != Method::POST {
+        return json_indented(StatusCode::OK, &call.control.faults());
+    }
+    let Ok(body) = std::str::from_utf8(&call.body) else {
+        return failure(StatusCode::BAD_REQUEST, "the body is not UTF-8");
+    };
+    match call.control.set_faults(body) {
+        Ok(report) => tell(call, StatusCode::OK, report),
+        Err(report) => tell(call, StatusCode::UNPROCESSABLE_ENTITY, report),
+    }
+}
+
+/// A report in the form that the client wants.
+fn tell(call: &Call, status: StatusCode, report: Report) -> Reply {
     if call.wants_json {
         return json_indented(status, &report.json);
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use rosn_admin::{Change, Control, Report, WorkerConnections, stage};
+use rosn_admin::{Change, Control, Outcome, Report, WorkerConnections, stage};
 use rosn_config::checked::LogLevel;
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ pub(crate) struct Fake {
     pub(crate) enabled: Mutex<bool>,
     pub(crate) stops: Mutex<Vec<bool>>,
     pub(crate) reload_fails: Mutex<bool>,
+    pub(crate) faults: Mutex<Value>,
     pub(crate) reloads: AtomicUsize,
     /// A reload waits for this.
     pub(crate) gate: tokio::sync::Semaphore,
@@ -26,6 +27,7 @@ impl Default for Fake {
             enabled: Mutex::new(true),
             stops: Mutex::default(),
             reload_fails: Mutex::default(),
+            faults: Mutex::new(json!([])),
             reloads: AtomicUsize::new(0),
             gate: tokio::sync::Semaphore::new(1),
         }
@@ -117,6 +119,17 @@ impl Control for Fake {
                 Ok(report("listeners: 1 added (x)", true))
             }
         })
+    }
+
+    fn faults(&self) -> Value {
+        self.faults.lock().unwrap().clone()
+    }
+
+    fn set_faults(&self, text: &str) -> Outcome {
+        let faults: Value = serde_json::from_str(text)
+            .map_err(|error| Report { text: error.to_string(), json: json!({}) })?;
+        *self.faults.lock().unwrap() = faults.clone();
+        Ok(Report { text: faults.to_string(), json: faults })
     }
 
     fn stop(&self, graceful: bool) {

@@ -21,6 +21,8 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use sockets::faults;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -2,13 +2,32 @@
 
 use std::io::ErrorKind;
 
-use crate::checked::{ConnectFault, FaultEffect, SocketHooks};
+use crate::LoadOptions;
+use crate::checked::{Config, ConnectFault, FaultEffect, SocketHooks};
 use crate::context::Context;
-use crate::diagnostic::Fault;
-use crate::format::{self as raw, FaultError, Field, Mosn};
+use crate::diagnostic::{Diagnostics, Fault};
+use crate::format::{self as raw, Decode as _, FaultError, Field, Mosn};
+use crate::load::parse_text;
 
 use super::stream::{device, ip};
-use super::{Names, missing};
+use super::{ClusterFacts, Names, missing};
+
+/// Reads a JSON list as `sockets.faults` has it, by itself: for whoever changes the faults of a running process.
+///
+/// # Errors
+/// Everything that is wrong with it, unknown keys among that.
+pub fn faults(text: &str, config: &Config) -> Result<Vec<ConnectFault>, Diagnostics> {
+    let options = LoadOptions { strict: true, ..LoadOptions::default() };
+    let (mut context, root) = parse_text("faults", text, &options);
+    let clusters = config.clusters.iter();
+    let names = Names {
+        clusters: clusters.map(|(name, cluster)| (name.clone(), ClusterFacts::of(cluster))).collect(),
+    };
+    let raw = root.and_then(|root| Vec::<raw::SocketFault>::decode(&root, &mut context));
+    let faults = raw.iter().flatten().filter_map(|raw| fault(raw, &names, &mut context)).collect();
+    let diagnostics = context.report.finish();
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(faults) }
+}
 
 pub(super) fn sockets(mosn: &Mosn, names: &Names, context: &mut Context<'_>) -> SocketHooks {
     let Some(raw) = mosn.sockets.value() else { return SocketHooks::default() };

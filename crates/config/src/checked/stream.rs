@@ -454,6 +454,25 @@ pub struct ConnectFault {
     pub effect: FaultEffect,
 }
 
+impl ConnectFault {
+    /// As a configuration has it.
+    pub fn to_json(&self) -> serde_json::Value {
+        let (key, value) = match self.effect {
+            FaultEffect::Delay(time) => ("delay", format!("{time:?}")),
+            FaultEffect::Fail(kind) => {
+                let word = match kind {
+                    std::io::ErrorKind::ConnectionReset => "reset",
+                    std::io::ErrorKind::TimedOut => "timeout",
+                    std::io::ErrorKind::HostUnreachable => "unreachable",
+                    _ => "refused",
+                };
+                ("error", word.to_owned())
+            }
+        };
+        serde_json::json!({ "cluster": self.cluster, "percent": self.percent, key: value })
+    }
+}
+
 /// What a [`ConnectFault`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultEffect {

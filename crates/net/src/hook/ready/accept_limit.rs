@@ -15,7 +15,7 @@ use crate::hook::{Call, Decision, Op, Outcome, SocketHook, SocketKey};
 pub struct AcceptLimits {
     /// In all.
     pub total: Option<usize>,
-    /// Of each listening socket.
+    /// Of each listener: of all listening sockets of one owner, or of each socket without one.
     pub per_listener: Option<usize>,
     /// Of each client: an IPv4 address, or a /64 of IPv6, as one client has many addresses there. Unix clients are not
     /// told apart, and not counted here.
@@ -35,14 +35,22 @@ pub struct AcceptLimit {
 #[derive(Debug, Default)]
 struct Open {
     sockets: HashMap<SocketKey, Place>,
-    listeners: HashMap<SocketKey, usize>,
+    listeners: HashMap<Listener, usize>,
     clients: HashMap<IpAddr, usize>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Place {
-    listener: Option<SocketKey>,
+    /// Known only where it is limited.
+    listener: Option<Listener>,
     client: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Listener {
+    /// By its owner's name: it may have a socket on each thread.
+    Named(Box<str>),
+    Nameless(SocketKey),
 }
 
 impl AcceptLimit {
@@ -61,15 +69,17 @@ impl AcceptLimit {
     }
 
     /// The limit that is in the way.
-    fn reached(&self, open: &Open, place: Place) -> Option<(&'static str, usize)> {
+    fn reached(&self, open: &Open, place: &Place) -> Option<(&'static str, usize)> {
         let Place { listener, client } = place;
         let of = |limit: Option<usize>, count: usize| limit.filter(|limit| count >= *limit);
-        let of_listener = listener.and_then(|key| open.listeners.get(&key)).copied().unwrap_or(0);
+        let of_listener = listener.as_ref().and_then(|listener| open.listeners.get(listener));
+        let of_listener = of_listener.copied().unwrap_or(0);
         let of_client = client.and_then(|ip| open.clients.get(&ip)).copied().unwrap_or(0);
         let total = of(self.limits.total, open.sockets.len()).map(|limit| ("in all", limit));
         total
             .or_else(|| {
                 listener
+                    .as_ref()
                     .and(of(self.limits.per_listener, of_listener))
                     .map(|limit| ("of a listener", limit))
             })
@@ -83,13 +93,13 @@ impl AcceptLimit {
 
 impl Open {
     fn enter(&mut self, socket: SocketKey, place: Place) {
-        self.sockets.insert(socket, place);
-        if let Some(listener) = place.listener {
-            *self.listeners.entry(listener).or_default() += 1;
+        if let Some(listener) = &place.listener {
+            *self.listeners.entry(listener.clone()).or_default() += 1;
         }
         if let Some(client) = place.client {
             *self.clients.entry(client).or_default() += 1;
         }
+        self.sockets.insert(socket, place);
     }
 
     fn leave(&mut self, socket: SocketKey) {
@@ -128,9 +138,13 @@ impl SocketHook for AcceptLimit {
         if op.call != Call::Accept {
             return Decision::Continue;
         }
-        let place = Place { listener: op.listener, client: op.addr.and_then(client) };
+        let listener = self.limits.per_listener.and_then(|_| match op.owner {
+            "" => op.listener.map(Listener::Nameless),
+            name => Some(Listener::Named(name.into())),
+        });
+        let place = Place { listener, client: op.addr.and_then(client) };
         let mut open = self.lock();
-        if let Some((what, limit)) = self.reached(&open, place) {
+        if let Some((what, limit)) = self.reached(&open, &place) {
             let text = format!("the limit of {limit} connections {what} is reached");
             return Decision::Fail(io::Error::new(io::ErrorKind::QuotaExceeded, text));
         }

@@ -9,14 +9,14 @@ use arc_swap::ArcSwap;
 use crate::hook::{Call, Decision, Op, SocketHook};
 
 /// A rule: so many of these calls come to grief.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     /// Whose sockets: the name of a cluster or a listener. Empty = everybody's.
     pub owner: Arc<str>,
     /// Which call; `Connect` and `Accept` can be delayed, all but `Close` can fail.
     pub call: Call,
     /// How many of a hundred; more is all.
-    pub percent: u8,
+    pub percent: f64,
     /// What happens.
     pub effect: Effect,
 }
@@ -72,9 +72,9 @@ impl Faults {
         removed
     }
 
-    /// Removes all rules.
-    pub fn clear_all(&self) {
-        self.0.store(Arc::default());
+    /// Puts these rules in the place of all.
+    pub fn replace(&self, rules: Vec<Fault>) {
+        self.0.store(Arc::new(rules));
     }
 }
 
@@ -84,7 +84,7 @@ impl SocketHook for Faults {
         let hit = rules.iter().find(|rule| {
             rule.call == op.call
                 && (rule.owner.is_empty() || &*rule.owner == op.owner)
-                && fastrand::u8(..100) < rule.percent
+                && fastrand::f64() * 100.0 < rule.percent
         });
         match hit.map(|rule| rule.effect) {
             None => Decision::Continue,
