@@ -2,8 +2,10 @@
 
 use std::io;
 
-use rosn_config::checked::ProxyProtocol;
+use rosn_config::checked::{ProxyProtocol, ProxyProtocolVersion};
+use rosn_net::proxy_protocol::{self, Extension, Header, Version, accept_proxy_header};
 use rosn_net::{PeerAddr, Stream};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::DialRequest;
 
@@ -14,13 +16,16 @@ use crate::DialRequest;
 /// There is no header, or a damaged one.
 pub(super) async fn accept(
     settings: &ProxyProtocol,
-    _stream: &mut Stream,
+    stream: &mut Stream,
     peer: &PeerAddr,
 ) -> io::Result<Option<(PeerAddr, PeerAddr)>> {
     if !is_demanded(settings, peer) {
         return Ok(None);
     }
-    Err(io::ErrorKind::Unsupported.into())
+    match accept_proxy_header(stream).await {
+        Ok(header) => Ok(header.addresses),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
 }
 
 /// Whether this client has to send a header.
@@ -33,17 +38,23 @@ fn is_demanded(settings: &ProxyProtocol, peer: &PeerAddr) -> bool {
     settings.accept && (trusted.is_empty() || is_trusted())
 }
 
-/// Says who the client is, where the settings want that.
+/// Says who the client is, where the settings want that; without a client, that the connection is one's own.
 ///
 /// # Errors
 /// Those of the connection.
 pub(super) async fn send(
     settings: &ProxyProtocol,
-    _stream: &mut Stream,
-    _request: &DialRequest,
+    stream: &mut Stream,
+    request: &DialRequest,
 ) -> io::Result<()> {
-    if settings.send.is_none() {
-        return Ok(());
-    }
-    Err(io::ErrorKind::Unsupported.into())
+    let version = match settings.send {
+        None => return Ok(()),
+        Some(ProxyProtocolVersion::V1) => Version::V1,
+        Some(ProxyProtocolVersion::V2) => Version::V2,
+    };
+    let extension =
+        |(kind, value): &(u8, Vec<u8>)| Extension { kind: *kind, value: value.as_slice().into() };
+    let extensions = settings.tlvs.iter().map(extension).collect();
+    let header = Header { addresses: request.client.clone(), extensions };
+    stream.write_all(&proxy_protocol::write(&header, version)).await
 }
