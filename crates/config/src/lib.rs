@@ -35,6 +35,7 @@
 mod check;
 pub mod checked;
 mod context;
+pub mod convert;
 mod diagnostic;
 mod diff;
 mod format;
@@ -43,6 +44,7 @@ mod suggest;
 pub mod template;
 mod text;
 
+pub use check::faults;
 pub use checked::Config;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Changes, Diff, diff};

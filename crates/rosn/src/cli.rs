@@ -6,6 +6,7 @@ mod levels;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::error::Error;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -20,8 +21,33 @@ Examples:
   rosn check -c config.json              find every fault of it without running it
   rosn reload -c config.json             have the running process read it again
   rosn stop -c config.json               stop the running process
+  rosn forward tcp://127.0.0.1:1080 wss://example.com:443/tunnel
 
 Exit codes: 0 done, 1 the command line or what it names is wrong, 2 start failed, 4 stop failed";
+
+const FORWARD_HELP: &str = "\
+Examples, one for each transport:
+  rosn forward tcp://127.0.0.1:1080 tcp://192.0.2.1:80?proxy=v2
+  rosn forward tcp://127.0.0.1:1080 tls://example.com:443?alpn=http/1.1
+  rosn forward tcp://127.0.0.1:1080 ws://192.0.2.1:80/tunnel?host=example.com&heartbeat=20
+  rosn forward tcp://127.0.0.1:1080 wss://example.com:443/tunnel
+  rosn forward tcp://127.0.0.1:1080 h2://192.0.2.1:443/tunnel?sni=example.com&ca=ca.crt
+  rosn forward tcp://127.0.0.1:1080 h2c://192.0.2.1:80/tunnel
+  rosn forward tcp://127.0.0.1:1080 quic://192.0.2.1:443?header=srtp
+  rosn forward tcp://127.0.0.1:1080 mkcp://192.0.2.1:4000?seed=xyz&header=utp
+  rosn forward unix:/run/tunnel.sock?mode=0660 tcp://192.0.2.1:80
+and the other end of a tunnel:
+  rosn forward wss://0.0.0.0:443/tunnel?cert=leaf.crt&key=leaf.key tcp://127.0.0.1:80
+
+Put URLs with `&` in quotes. Keys, behind `?`:
+  tls, wss, h2                 cert, key, ca, sni, alpn, insecure; quic, mkcp, unix too, or just `tls`
+  ws, wss, h2, h2c             host (ws, wss: heartbeat, in seconds)
+  tcp, tls                     header=http, with a path
+  quic                         security, secret, header
+  mkcp                         seed, header, mtu, tti, uplink, downlink, congestion
+  unix (ds)                    mode, abstract, padding
+  where connections come in    mark, device, proxy=accept, trusted
+  where they go                mark, device, bind, proxy=v1, proxy=v2";
 
 /// A modular network proxy that takes MOSN configurations unchanged
 ///
@@ -95,6 +121,19 @@ Examples:
 
 Exit code 0 without errors, 1 with.")]
     Check(CheckArgs),
+    /// Forward connections from one address to another, by any transport
+    #[command(after_help = FORWARD_HELP)]
+    Forward(ForwardArgs),
+    /// Make a configuration of another program's
+    #[command(after_help = "\
+Examples:
+  rosn convert --from v2ray config.json -o rosn.json && rosn start -c rosn.json
+  rosn convert --from v2ray config.json            to standard output
+
+Each dokodemo-door inbound becomes a listener, the freedom outbound the cluster behind it, with the
+streamSettings of both. What cannot be converted is named by its place, and nothing is written.
+The file may hold secrets: only its owner can read it.")]
+    Convert(ConvertArgs),
     /// Print the JSON Schema of the configuration, or its reference
     #[command(after_help = "\
 Examples:
@@ -322,6 +361,38 @@ pub(crate) struct CheckArgs {
     /// Take unknown keys as errors
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// Where connections come in, such as tcp://127.0.0.1:1080
+    pub(crate) from: String,
+    /// Where they go, such as wss://example.com:443/tunnel
+    pub(crate) to: String,
+    /// Show the configuration, secrets and all, instead of running it
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Least severe lines of the log: trace, debug, info, warning, error, critical or off
+    #[arg(short = 'l', long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Whose configuration it is
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub(crate) from: ConvertFrom,
+    /// The configuration
+    pub(crate) file: PathBuf,
+    /// The file to write, instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertFrom {
+    /// v2ray-core, v4 JSON
+    V2ray,
 }
 
 #[derive(Debug, Args)]

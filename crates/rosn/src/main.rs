@@ -8,6 +8,8 @@
 //! rosn check -c config.json      find every fault of a configuration
 //! rosn reload -c config.json     have the running process read it again
 //! rosn stop -c config.json       stop the running process
+//! rosn forward FROM TO           one tunnel, without a configuration
+//! rosn convert --from v2ray FILE make a configuration of another program's
 //! ```
 //!
 //! Exit codes: 0 done, 1 the command line (or what it names) is wrong, 2 the start failed, 4 the stop
@@ -17,6 +19,8 @@
 mod allocator;
 mod check;
 mod cli;
+mod convert;
+mod forward;
 mod output;
 mod pid_file;
 mod process;
@@ -68,6 +72,8 @@ fn run(cli: Cli) -> Exit {
         Command::Stop(args) => stop::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Forward(args) => forward::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),
     }

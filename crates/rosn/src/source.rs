@@ -139,14 +139,19 @@ impl Source {
 }
 
 /// For files that live as long as a process and belong to one user.
-fn runtime_folder() -> PathBuf {
+pub(crate) fn runtime_folder() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
         Some(folder) => Path::new(&folder).join("rosn"),
         None => format!("/tmp/rosn-{}", rustix::process::getuid().as_raw()).into(),
     }
 }
 
-fn private_folder(path: &Path) -> anyhow::Result<()> {
+/// Makes a folder for this user only.
+///
+/// # Errors
+///
+/// Where it cannot be made, or others can write it.
+pub(crate) fn private_folder(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

@@ -1,6 +1,8 @@
 //! `rosn start`.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,11 @@ pub(crate) fn run(args: StartArgs) -> Exit {
         }
     };
     let Some((config, raw, sources)) = load(&source, args.strict) else { return Exit::Start };
+    // MOSN's default is a folder that is there; one of its own is made here.
+    let sockets = &config.server.socket_dir;
+    if !sockets.exists() {
+        let _ = DirBuilder::new().mode(0o700).create(sockets); // the server says so where there is none
+    }
     // Held until the end: its removal says that the process is gone.
     let _pid_file = match source.prepare().and_then(|()| PidFile::take(&config.server.pid_file)) {
         Ok(pid_file) => pid_file,

@@ -22,6 +22,7 @@ mod server;
 mod sockets;
 mod stream;
 mod tls;
+mod v2ray;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub(crate) use server::*;
 pub(crate) use sockets::*;
 pub(crate) use stream::*;
 pub(crate) use tls::*;
+pub(crate) use v2ray::*;
 pub(crate) use values::*;
 
 use crate::text::Span;

@@ -94,6 +94,20 @@ pub fn load_text(name: &str, text: &str, format: Format, options: &LoadOptions) 
     finish(main, &defaults, context)
 }
 
+/// Parses a text, for whoever makes something else of it than a configuration. `None` where a fault leaves open what
+/// was meant.
+pub(crate) fn parse_text<'o>(
+    name: &str,
+    text: &str,
+    options: &'o LoadOptions,
+) -> (Context<'o>, Option<text::Node>) {
+    let mut context = Context::new(options, PathBuf::new());
+    let bytes = text.as_bytes().to_vec();
+    let added = add_text(name.to_owned(), bytes, Format::Json, String::new(), &mut context);
+    let root = context.sources.at(added.source).root.clone().filter(|_| added.reliable);
+    (context, root)
+}
+
 impl<'o> Context<'o> {
     fn new(options: &'o LoadOptions, directory: PathBuf) -> Self {
         Self {
