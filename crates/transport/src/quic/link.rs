@@ -110,7 +110,10 @@ impl Link {
             () = ended => {}
             () = refuse => {}
         }
-        self.connection.close(NO_ERROR, b"");
+        // Closing what is closed would hide the reason from those who still hold streams.
+        if self.connection.close_reason().is_none() {
+            self.connection.close(NO_ERROR, b"");
+        }
     }
 }
 

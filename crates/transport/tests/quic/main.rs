@@ -4,6 +4,7 @@
 
 mod closing;
 mod hostile;
+mod network;
 mod refused;
 mod support;
 mod tunnels;
