@@ -11,10 +11,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::MemNet;
-use super::world::{HostId, Route, meant};
+use rosn_base::Addr;
+
+use super::dial::Dialing;
+use super::world::{Route, meant};
+use super::{MemHost, told};
 use crate::conn::canonical;
+use crate::hook::{Call, Role, SocketKind, Tracked};
 use crate::network::{Batch, Datagrams, MAX_DATAGRAM, Received};
+use crate::{BindError, DialError, DialOptions, ListenOptions};
 
 /// Bytes that a socket holds for its reader, as Linux does by default (`net.core.rmem_default`); more are lost.
 const QUEUE: usize = 212_992;
@@ -44,6 +49,12 @@ struct Item {
 impl Inbox {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that it holds.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.state().used
     }
 
     fn put(&self, from: SocketAddr, what: Result<&[u8], ErrorKind>, latency: Duration) {
@@ -84,29 +95,86 @@ impl State {
     }
 }
 
+/// Takes the address for a socket.
+fn take(
+    host: &MemHost,
+    addr: SocketAddr,
+    shared: bool,
+    inbox: &Arc<Inbox>,
+) -> Result<SocketAddr, BindError> {
+    let place = Addr::Ip(addr);
+    let mut world = host.net.world();
+    if !world.owns(host.id, addr.ip()) {
+        return Err(BindError::NoSuchAddress { addr: place });
+    }
+    let bound = world.host(host.id).udp.bind(addr, shared, inbox);
+    bound.ok_or(BindError::InUse { addr: place, holder: None })
+}
+
+fn kind(addr: SocketAddr) -> SocketKind {
+    if addr.is_ipv4() { SocketKind::UdpV4 } else { SocketKind::UdpV6 }
+}
+
 /// A UDP socket.
 #[derive(Debug)]
 pub(super) struct MemDatagrams {
-    net: MemNet,
-    host: HostId,
+    host: MemHost,
     local: SocketAddr,
     /// The only peer, where it is connected.
     peer: Option<SocketAddr>,
     inbox: Arc<Inbox>,
+    /// Tells hooks that the socket is closed: it is dropped last.
+    tracked: Tracked,
 }
 
 impl MemDatagrams {
-    /// `None` = the address is in use.
+    #[track_caller]
     pub(super) fn bind(
-        net: &MemNet,
-        host: HostId,
+        host: &MemHost,
         addr: SocketAddr,
-        shared: bool,
-        peer: Option<SocketAddr>,
-    ) -> Option<Self> {
+        options: &ListenOptions,
+    ) -> Result<Self, BindError> {
+        let place = Addr::Ip(addr);
+        let denied = |source| BindError::Other { addr: place.clone(), source };
+        let made = Tracked::make(&options.owner(), kind(addr), Role::Listener, true, || Ok(()));
+        let ((), tracked) = made.map_err(denied)?;
+        let asked = tracked.ask(Call::Bind, Some(&place)).map_err(denied)?;
         let inbox = Arc::default();
-        let local = net.world().host(host).udp.bind(addr, shared, &inbox)?;
-        Some(Self { net: net.clone(), host, local, peer, inbox })
+        let bound = take(host, addr, options.reuse_port, &inbox);
+        let allowed = asked.map_or(Ok(()), |asked| asked.finish(told(&bound)));
+        // From here on, dropping it gives the address back.
+        let socket = Self { host: host.clone(), local: bound?, peer: None, inbox, tracked };
+        allowed.map_err(denied)?;
+        Ok(socket)
+    }
+
+    #[track_caller]
+    pub(super) fn connect(
+        host: &MemHost,
+        target: SocketAddr,
+        options: &DialOptions,
+    ) -> Result<Self, DialError> {
+        let to = Addr::Ip(target);
+        let refused = |source| DialError::Connect { target: to.clone(), source };
+        let dialing = Dialing::begin(host, &to, kind(target), options)?;
+        let asked = dialing.tracked.ask(Call::Connect, Some(&to)).map_err(refused)?;
+        let connected = host.net.world().route(host.id, meant(target.ip()));
+        let connected = connected.and_then(|route| {
+            let bind = dialing.local.unwrap_or(SocketAddr::new(route.source, 0));
+            let ip = if bind.ip().is_unspecified() { route.source } else { bind.ip() };
+            let inbox = Arc::default();
+            let addr = SocketAddr::new(ip, bind.port());
+            let bound = take(host, addr, false, &inbox);
+            told(&bound)?;
+            Ok((bound.unwrap_or(addr), inbox))
+        });
+        let told = connected.as_ref().map(drop).map_err(|error| error.kind().into());
+        let allowed = asked.map_or(Ok(()), |asked| asked.finish(told));
+        let (local, inbox) = connected.map_err(refused)?;
+        let tracked = dialing.tracked;
+        let socket = Self { host: host.clone(), local, peer: Some(target), inbox, tracked };
+        allowed.map_err(refused)?;
+        Ok(socket)
     }
 
     fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
@@ -114,8 +182,8 @@ impl MemDatagrams {
             return Err(io::Error::new(ErrorKind::InvalidInput, "the datagram is too long"));
         }
         let to = SocketAddr::new(meant(to.ip()), to.port());
-        let mut world = self.net.world();
-        let Route { to: host, mut source, link } = world.route(self.host, to.ip())?;
+        let mut world = self.host.net.world();
+        let Route { to: host, mut source, link } = world.route(self.host.id, to.ip())?;
         if !self.local.ip().is_unspecified() {
             source = self.local.ip();
         }
@@ -214,6 +282,7 @@ impl Datagrams for MemDatagrams {
 
 impl Drop for MemDatagrams {
     fn drop(&mut self) {
-        self.net.world().host(self.host).udp.unbind(self.local.port(), &self.inbox);
+        self.tracked.closing();
+        self.host.net.world().host(self.host.id).udp.unbind(self.local.port(), &self.inbox);
     }
 }

@@ -1,14 +1,14 @@
 //! A listener in memory.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rosn_base::Addr;
 
 use super::backlog::Backlog;
-use super::{MemHost, MemNet};
+use super::{MemHost, told};
+use crate::hook::{Call, Gate, Role, SocketKind, Tracked};
 use crate::network::NetListener;
 use crate::{AcceptAction, BindError, Io as _, ListenOptions, PeerAddr, Stream, accept_error};
 
@@ -20,67 +20,85 @@ pub(super) struct MemListener {
     asked: Addr,
     addr: Addr,
     backlog: Arc<Backlog>,
+    gate: Gate,
+    /// Tells hooks that the socket is closed: it is dropped last.
+    tracked: Tracked,
 }
 
 impl MemListener {
+    #[track_caller]
     pub(super) fn bind(
         host: &MemHost,
         addr: &Addr,
         options: &ListenOptions,
     ) -> Result<Self, BindError> {
-        let backlog = Arc::new(Backlog::new(options.backlog));
-        let bound = match addr {
-            Addr::Ip(ip) => Addr::Ip(bind_tcp(host, *ip, options, &backlog)?),
-            Addr::Unix(path) => {
-                let mut world = host.net.world();
-                let unix = &mut world.host(host.id).unix;
-                if unix.contains_key(path) {
-                    return Err(BindError::InUse { addr: addr.clone(), holder: None });
-                }
-                unix.insert(path.clone(), backlog.clone());
-                addr.clone()
-            }
+        let denied = |source| BindError::Other { addr: addr.clone(), source };
+        let kind = match addr {
+            Addr::Ip(ip) if ip.is_ipv4() => SocketKind::TcpV4,
+            Addr::Ip(_) => SocketKind::TcpV6,
+            Addr::Unix(_) => SocketKind::Unix,
             Addr::Name(..) => {
                 let text = "a name cannot be listened on: write an IP address";
-                let source = io::Error::new(io::ErrorKind::InvalidInput, text);
-                return Err(BindError::Other { addr: addr.clone(), source });
+                return Err(denied(io::Error::new(ErrorKind::InvalidInput, text)));
             }
         };
-        Ok(Self { host: host.clone(), asked: addr.clone(), addr: bound, backlog })
-    }
-
-    fn net(&self) -> &MemNet {
-        &self.host.net
+        let made = Tracked::make(&options.owner(), kind, Role::Listener, true, || Ok(()));
+        let ((), tracked) = made.map_err(denied)?;
+        let asked = tracked.ask(Call::Bind, Some(addr)).map_err(denied)?;
+        let backlog = Arc::new(Backlog::new(options.backlog));
+        let bound = take(host, addr, options, &backlog);
+        let allowed = asked.map_or(Ok(()), |asked| asked.finish(told(&bound)));
+        let (host, asked, gate) = (host.clone(), addr.clone(), Gate::default());
+        // From here on, dropping it gives the address back.
+        let listener = Self { host, asked, addr: bound?, backlog, gate, tracked };
+        allowed.map_err(denied)?;
+        let listen = listener.tracked.call(Call::Listen, Some(&listener.addr), || Ok(()));
+        listen.map_err(denied)?;
+        Ok(listener)
     }
 }
 
-fn bind_tcp(
+/// Takes the address for the listener.
+fn take(
     host: &MemHost,
-    addr: SocketAddr,
+    addr: &Addr,
     options: &ListenOptions,
     backlog: &Arc<Backlog>,
-) -> Result<SocketAddr, BindError> {
+) -> Result<Addr, BindError> {
+    let in_use = || BindError::InUse { addr: addr.clone(), holder: None };
     let mut world = host.net.world();
-    if !world.owns(host.id, addr.ip()) {
-        return Err(BindError::NoSuchAddress { addr: Addr::Ip(addr) });
+    match addr {
+        Addr::Ip(ip) if world.owns(host.id, ip.ip()) => {
+            let bound = world.host(host.id).tcp.bind(*ip, options.reuse_port, backlog);
+            bound.map(Addr::Ip).ok_or_else(in_use)
+        }
+        Addr::Unix(path) => {
+            let unix = &mut world.host(host.id).unix;
+            if unix.contains_key(path) {
+                return Err(in_use());
+            }
+            unix.insert(path.clone(), backlog.clone());
+            Ok(addr.clone())
+        }
+        _ => Err(BindError::NoSuchAddress { addr: addr.clone() }),
     }
-    let bound = world.host(host.id).tcp.bind(addr, options.reuse_port, backlog);
-    bound.ok_or_else(|| BindError::InUse { addr: Addr::Ip(addr), holder: None })
 }
 
 impl NetListener for MemListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, PeerAddr)>> {
         loop {
-            let fault = self.net().world().accept_faults.next(&self.asked);
+            let fault = self.host.net.world().accept_faults.next(&self.asked);
             match fault {
                 Some(error) if accept_error(&error) == AcceptAction::Retry => {}
                 Some(error) => return Poll::Ready(Err(error)),
                 None => break,
             }
         }
-        let connection = ready!(self.backlog.poll_accept(cx));
-        let peer = connection.peer_addr()?;
-        Poll::Ready(Ok((Stream::boxed(connection), peer)))
+        self.gate.poll_accept(cx, &self.tracked, |cx| {
+            let connection = ready!(self.backlog.poll_accept(cx));
+            let peer = connection.peer_addr()?;
+            Poll::Ready(Ok((Stream::boxed(connection), peer)))
+        })
     }
 
     fn local_addr(&self) -> Addr {
@@ -90,7 +108,8 @@ impl NetListener for MemListener {
 
 impl Drop for MemListener {
     fn drop(&mut self) {
-        let mut world = self.net().world();
+        self.tracked.closing();
+        let mut world = self.host.net.world();
         let host = world.host(self.host.id);
         match &self.addr {
             Addr::Ip(addr) => host.tcp.unbind(addr.port(), &self.backlog),

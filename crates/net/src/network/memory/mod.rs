@@ -14,7 +14,7 @@ mod world;
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rosn_base::Addr;
@@ -24,12 +24,13 @@ use crate::{BindError, DialError, DialOptions, ListenOptions, Stream};
 use datagrams::MemDatagrams;
 pub use link::MemLink;
 use listener::MemListener;
-use world::{HostId, World, meant};
+use world::{HostId, World};
 
 /// A network in memory: hosts with TCP, UDP and unix sockets, and faults on demand. Clones are the same network.
 ///
 /// Sockets behave as those of [`OsNet`](super::OsNet) do: the same tests run on both. Of the options, those that a
-/// network in memory can have are kept: the address to dial from, the backlog, SO_REUSEPORT.
+/// network in memory can have are kept: the address to dial from, the backlog, SO_REUSEPORT. Hooks see the same calls,
+/// but for `Control`, which needs a socket of the system.
 ///
 /// ```
 /// use rosn_net::{DialOptions, ListenOptions, MemNet, Net as _};
@@ -137,14 +138,7 @@ impl Net for MemHost {
         addr: SocketAddr,
         options: &ListenOptions,
     ) -> Result<Arc<dyn Datagrams>, BindError> {
-        let place = Addr::Ip(addr);
-        if !self.net.world().owns(self.id, addr.ip()) {
-            return Err(BindError::NoSuchAddress { addr: place });
-        }
-        match MemDatagrams::bind(&self.net, self.id, addr, options.reuse_port, None) {
-            Some(socket) => Ok(Arc::new(socket)),
-            None => Err(BindError::InUse { addr: place, holder: None }),
-        }
+        MemDatagrams::bind(self, addr, options).map(|socket| Arc::new(socket) as _)
     }
 
     fn dial_udp(
@@ -152,23 +146,15 @@ impl Net for MemHost {
         target: SocketAddr,
         options: &DialOptions,
     ) -> Result<Arc<dyn Datagrams>, DialError> {
-        let to = || Addr::Ip(target);
-        let local = dial::local(self, target, options)?;
-        let route = self.net.world().route(self.id, meant(target.ip()));
-        let route = route.map_err(|source| DialError::Connect { target: to(), source })?;
-        let ip = if local.ip().is_unspecified() { route.source } else { local.ip() };
-        let addr = SocketAddr::new(ip, local.port());
-        match MemDatagrams::bind(&self.net, self.id, addr, false, Some(target)) {
-            Some(socket) => Ok(Arc::new(socket)),
-            None => Err(dial::no_port(to())),
-        }
+        MemDatagrams::connect(self, target, options).map(|socket| Arc::new(socket) as _)
     }
 }
 
-/// Every address of the family.
-fn unspecified(of: IpAddr) -> IpAddr {
-    match of {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+/// What hooks are told of a bind.
+fn told<T>(bound: &Result<T, BindError>) -> std::io::Result<()> {
+    match bound {
+        Ok(_) => Ok(()),
+        Err(BindError::InUse { .. }) => Err(ErrorKind::AddrInUse.into()),
+        Err(_) => Err(ErrorKind::AddrNotAvailable.into()),
     }
 }
