@@ -1,5 +1,6 @@
 //! What every network does alike: each test runs on the sockets of the operating system and on those in memory.
 
+mod hooks;
 mod tcp;
 mod tcp_ends;
 mod udp;
@@ -142,6 +143,9 @@ macro_rules! on_every_network {
 
 // S14 of the checklist: the same tests on both.
 on_every_network! {
+    hooks::s1_hooks_see_all_calls_in_order,
+    hooks::s2_a_veto_keeps_its_kind_and_leaves_nothing,
+    hooks::s3_an_override_closes_the_socket,
     tcp::both_ends_know_their_addresses,
     tcp::bytes_keep_their_order_both_ways,
     tcp::looking_takes_nothing,
