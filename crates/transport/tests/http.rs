@@ -379,6 +379,35 @@ async fn a_connection_that_went_silent_is_replaced_at_the_next_dial() {
 }
 
 #[tokio::test]
+async fn a_connection_that_dies_under_open_streams_is_noticed() {
+    let (listener, to) = raw_server().await;
+    let dialer = dialer();
+    let serving = async {
+        let mut served = raw_accept(&listener).await;
+        let (_request, mut respond) = served.accept().await.unwrap().unwrap();
+        let send = respond.send_response(Response::new(()), false).unwrap();
+        let flush = async { while served.accept().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_millis(50), flush).await;
+        (served, send)
+    };
+    let (mut stream, _served) = tokio::join!(dial_with(&dialer, &to), serving);
+    // Nobody answers the PING; hours are no matter.
+    tokio::time::pause();
+    assert!(stream.read(&mut [0; 9]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_without_streams_is_closed_after_a_while() {
+    let (listener, to) = raw_server().await;
+    let dialer = dialer();
+    let (stream, serving) =
+        tokio::join!(dial_with(&dialer, &to), async { serve_all(raw_accept(&listener).await) });
+    drop(stream);
+    tokio::time::pause();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_with_few_streams_gets_more_connections() {
     let (listener, to) = raw_server().await;
     let dialer = dialer();

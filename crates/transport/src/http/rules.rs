@@ -40,8 +40,7 @@ impl Rules {
         if hosts.is_empty() {
             return Err("there must be a host".to_owned());
         }
-        let slash = if settings.path.starts_with('/') { "" } else { "/" };
-        let path = crate::ws::escape_target(&format!("{slash}{}", settings.path));
+        let path = crate::ws::escape_target(&settings.path);
         let bad_path = |_| format!("the path `{}` is not one", settings.path);
         let method = Method::from_bytes(settings.method.as_bytes());
         let bad_method = |_| format!("the method `{}` is not one", settings.method);

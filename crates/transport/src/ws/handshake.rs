@@ -113,8 +113,15 @@ pub(super) fn has_token(list: &[u8], token: &str) -> bool {
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// A path with its slash; v2ray takes one without.
+pub(crate) fn with_slash(path: &str) -> String {
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{slash}{path}")
+}
+
 /// A path and query as they are sent: bytes that a request line cannot have are escaped, as Go does.
 pub(crate) fn escape_target(target: &str) -> String {
+    let target = with_slash(target);
     let mut escaped = String::with_capacity(target.len());
     for byte in target.bytes() {
         match byte {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rosn_config::checked::WebSocketSettings;
 
 use super::early::EarlyData;
-use super::handshake::{accept_key, escape_target, has_token};
+use super::handshake::{accept_key, escape_target, has_token, with_slash};
 
 /// Headers of a request; more than any browser sends.
 const HEADERS: usize = 100;
@@ -43,7 +43,11 @@ impl Rules {
     pub(super) fn new(settings: &WebSocketSettings) -> Self {
         let target = escape_target(&settings.path);
         let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
-        Self { path: path(&settings.path), escaped: path(&target), early: EarlyData::new(settings) }
+        Self {
+            path: path(&with_slash(&settings.path)),
+            escaped: path(&target),
+            early: EarlyData::new(settings),
+        }
     }
 
     /// Answers a request, whose head this is, with its empty line.

@@ -147,7 +147,7 @@ fn settings_that_would_break_the_request_are_refused() {
         assert!(Request::new(&WebSocketSettings { headers, ..settings() }).is_err(), "{name}");
     }
     assert!(Request::new(&early(1, "Connection")).is_err());
-    let path = "/a b\r\n\u{e4}".to_owned();
+    let path = "a b\r\n\u{e4}".to_owned();
     let request = Request::new(&WebSocketSettings { path, ..settings() }).unwrap();
     let head = request.head(&"192.0.2.1:1".parse().unwrap(), false, KEY, b"");
     assert!(head.starts_with("GET /a%20b%0D%0A%C3%A4 HTTP/1.1\r\n"), "{head}");
