@@ -1,5 +1,7 @@
 //! PROXY headers on connections: exactly the header is taken.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::future::poll_fn;
 
 use rosn_base::Addr;

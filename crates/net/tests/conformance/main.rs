@@ -1,5 +1,7 @@
 //! What every network does alike: each test runs on the sockets of the operating system and on those in memory.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod hooks;
 mod tcp;
 mod tcp_ends;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::task::Poll;
 
 use rosn_base::Addr;
@@ -173,11 +174,11 @@ pub(crate) async fn sharers_of_a_port_need_reuse_port(host: &Host) {
 
 pub(crate) async fn a_dialer_may_choose_its_address(host: &Host) {
     let mut listener = host.listen("127.0.0.1:0");
-    let bind = Some("127.0.0.2:0".parse().unwrap());
-    let options = DialOptions { bind, ..DialOptions::default() };
+    let bind: SocketAddr = "127.0.0.2:0".parse().unwrap();
+    let options = DialOptions { bind: Some(bind), ..DialOptions::default() };
     let _client = host.net.connect(&listener.local_addr(), &options).await.unwrap();
     let (_, peer) = accept(&mut listener).await;
-    assert_eq!(peer.as_ip().unwrap().ip(), bind.unwrap().ip());
+    assert_eq!(peer.as_ip().unwrap().ip(), bind.ip());
 }
 
 pub(crate) async fn a_dialer_cannot_have_a_foreign_address(host: &Host) {

@@ -154,12 +154,12 @@ pub(crate) async fn s13_a_cancelled_receive_loses_nothing(host: &Host) {
 pub(crate) async fn s13_a_dialer_may_choose_its_address(host: &Host) {
     let server = host.udp("127.0.0.1:0");
     let to = server.local_addr().unwrap();
-    let bind = Some("127.0.0.2:0".parse().unwrap());
-    let options = DialOptions { bind, ..DialOptions::default() };
+    let bind: SocketAddr = "127.0.0.2:0".parse().unwrap();
+    let options = DialOptions { bind: Some(bind), ..DialOptions::default() };
     let client = host.net.dial_udp(to, &options).unwrap();
     send_one(&client, to, b"hello").await.unwrap();
     let (from, _) = receive(&server, 1).await.unwrap().remove(0);
-    assert_eq!(from.ip(), bind.unwrap().ip());
+    assert_eq!(from.ip(), bind.ip());
     let bind = Some("203.0.113.1:0".parse().unwrap());
     let options = DialOptions { bind, ..DialOptions::default() };
     assert!(host.net.dial_udp(to, &options).is_err());
