@@ -1,4 +1,5 @@
 //! `ws`, by name and over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod tcp_support;
 

@@ -80,7 +80,7 @@ impl Request {
             EarlyData::Header { name, .. } if !early.is_empty() => headers.push((name, &encoded)),
             _ => {}
         }
-        headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        headers.sort_by_key(|(name, _)| *name);
         let host = match &self.host {
             Some(host) => host.clone(),
             None => host_of(to, secure),

@@ -32,7 +32,7 @@ pub(super) struct Delayed {
 enum State {
     Waiting { stream: Stream, shake: Shake, patience: Option<Pin<Box<Sleep>>> },
     Shaking(BoxFuture<'static, io::Result<WebSocket>>),
-    Open(WebSocket),
+    Open(Box<WebSocket>),
     Failed(ErrorKind),
 }
 
@@ -75,7 +75,7 @@ impl Delayed {
             let result = ready!(future.as_mut().poll(&mut Context::from_waker(&waker)));
             waker.wake();
             match result {
-                Ok(socket) => self.state = State::Open(socket),
+                Ok(socket) => self.state = State::Open(Box::new(socket)),
                 Err(error) => {
                     self.state = State::Failed(error.kind());
                     return Poll::Ready(Err(error));
@@ -98,7 +98,7 @@ impl AsyncRead for Delayed {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let State::Open(socket) = &mut this.state {
-            return Pin::new(socket).poll_read(cx, buf);
+            return Pin::new(&mut **socket).poll_read(cx, buf);
         }
         this.wakers.reader.register(cx.waker());
         if let State::Waiting { patience, .. } = &mut this.state {
@@ -118,7 +118,7 @@ impl AsyncWrite for Delayed {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let State::Open(socket) = &mut this.state {
-            return Pin::new(socket).poll_write(cx, bytes);
+            return Pin::new(&mut **socket).poll_write(cx, bytes);
         }
         this.wakers.writer.register(cx.waker());
         if let State::Waiting { shake, .. } = &this.state {
@@ -174,7 +174,10 @@ impl Io for Delayed {
 }
 
 fn copy(addr: &io::Result<PeerAddr>) -> io::Result<PeerAddr> {
-    addr.as_ref().map(Clone::clone).map_err(|error| error.kind().into())
+    match addr {
+        Ok(addr) => Ok(addr.clone()),
+        Err(error) => Err(error.kind().into()),
+    }
 }
 
 impl fmt::Debug for Delayed {
