@@ -1,5 +1,7 @@
 //! Handshakes between both ends, and what they say when they fail.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::time::{Duration, SystemTime};
 
 use rcgen::{

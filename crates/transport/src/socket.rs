@@ -39,8 +39,7 @@ fn socket_options(settings: &SocketSettings, fast_open: u32) -> SocketOptions {
     const GO: Duration = Duration::from_secs(15);
     SocketOptions {
         mark: settings.mark,
-        device: Some(settings.device.as_str().into())
-            .filter(|device: &Box<str>| !device.is_empty()),
+        device: (!settings.device.is_empty()).then(|| settings.device.as_str().into()),
         transparent: settings.tproxy == Tproxy::Tproxy,
         keep_alive: KeepAlive::On {
             idle: settings.keep_alive_idle.unwrap_or(GO),

@@ -1,5 +1,6 @@
 //! `domainsocket`.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 mod tcp_support;
 

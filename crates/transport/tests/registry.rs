@@ -1,5 +1,7 @@
 //! The registry.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod tcp_support;
 
 use std::sync::Arc;

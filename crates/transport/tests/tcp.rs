@@ -1,5 +1,7 @@
 //! `tcp`, with and without a header.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod tcp_support;
 
 use rosn_base::Addr;

@@ -1,5 +1,7 @@
 //! PROXY headers below transports.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod tcp_support;
 
 use std::future::poll_fn;

@@ -1,5 +1,7 @@
 //! TLS below transports, and what it costs strangers to be in the way.
 
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod tcp_support;
 
 use std::future::poll_fn;

@@ -1,5 +1,9 @@
 //! What the tests of connections share.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a failed step is a failed test; each file uses some"
+)]
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -59,7 +63,7 @@ pub(crate) async fn refused(listening: &StreamSettings, dialing: &StreamSettings
     let mut listener = listen(listening);
     let to = listener.local_addr();
     tokio::select! {
-        dialed = dial(dialing, &to) => dialed.err().expect("a refusal").to_string(),
+        dialed = dial(dialing, &to) => dialed.expect_err("a refusal").to_string(),
         _ = poll_fn(|cx| listener.poll_accept(cx)) => panic!("it was handed out"),
     }
 }
