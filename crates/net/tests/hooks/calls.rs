@@ -246,7 +246,8 @@ async fn others_go_on_while_a_connection_is_held_back() {
 /// 82: Control sees what the socket is for and where to, before it is bound or connected.
 #[tokio::test]
 async fn o82_control_comes_before_bind_and_connect() {
-    let seen: Arc<Mutex<Vec<(SocketKind, Option<Addr>, String)>>> = Arc::default();
+    type Seen = (SocketKind, Option<Addr>, String);
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let notes = Arc::clone(&seen);
     let control = Control::new(move |op, socket| {
         assert_eq!(op.call, Call::Control);
