@@ -40,7 +40,7 @@ use self::driver::{Driver, Setup};
 use self::parameters::Parameters;
 use self::seal::Seal;
 use self::session::{Role, Session};
-use self::stream::{Bell, Shared};
+use self::stream::Shared;
 use crate::layers::{Below, Connect, listen, tls::DEFAULT_ALPN};
 use crate::packet_header::Header;
 use crate::{

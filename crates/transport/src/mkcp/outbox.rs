@@ -75,7 +75,7 @@ impl Outbox {
         self.next = self.bytes.len();
         self.size = self.bytes.len();
         loop {
-            let count = if self.size == 0 { 0 } else { self.bytes.len() / self.size };
+            let count = self.bytes.len().checked_div(self.size).unwrap_or(0);
             if count >= self.batch_size || self.bytes.len() + self.size > BATCH_BYTES {
                 self.next = self.bytes.len();
                 return true;

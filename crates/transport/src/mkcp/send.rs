@@ -26,8 +26,9 @@ pub(super) struct SendWindow {
     cut: usize,
     /// Each transmission in its order; those of segments that were acknowledged or sent again since are skipped.
     log: VecDeque<(u64, u32)>,
-    /// Segments to send again.
-    lost: VecDeque<u32>,
+    /// Segments to send again. Each is sent twice (the second time it says `true`): where one of twenty is lost, so are
+    /// some of those that are sent again, and everything behind them waits another round trip.
+    lost: VecDeque<(u32, bool)>,
     /// Transmissions so far.
     serial: u64,
     /// The latest transmission that is known to have arrived.
@@ -115,7 +116,7 @@ impl SendWindow {
     pub(super) fn next_length(&mut self, largest: usize) -> usize {
         self.skip_stale_lost();
         match self.lost.front() {
-            Some(number) => self.sent(*number).map_or(0, |sent| sent.length.into()),
+            Some((number, _)) => self.sent(*number).map_or(0, |sent| sent.length.into()),
             None => (self.bytes.len() - self.cut).min(largest),
         }
     }
@@ -123,13 +124,17 @@ impl SendWindow {
     /// The lost segment to send first, as sent now.
     pub(super) fn send_lost(&mut self, now: u64) -> Option<Transmit> {
         self.skip_stale_lost();
-        let number = self.lost.pop_front()?;
+        let (number, copy) = self.lost.pop_front()?;
+        if !copy {
+            self.lost.push_back((number, true));
+        }
         let serial = self.log(number);
         let base = self.base;
         let sent = self.sent_mut(number)?;
+        let was_lost = sent.state == State::Lost;
         (sent.state, sent.serial, sent.at, sent.again) = (State::InFlight, serial, now, true);
         let (start, length) = ((sent.start - base) as usize, sent.length);
-        self.in_flight += 1;
+        self.in_flight += usize::from(was_lost);
         Some(Transmit { number, start, length, again: true })
     }
 
@@ -291,13 +296,15 @@ impl SendWindow {
         {
             sent.state = State::Lost;
             self.in_flight -= 1;
-            self.lost.push_back(number);
+            self.lost.push_back((number, false));
         }
     }
 
     fn skip_stale_lost(&mut self) {
-        while let Some(number) = self.lost.front()
-            && self.sent(*number).is_none_or(|sent| sent.state != State::Lost)
+        while let Some((number, copy)) = self.lost.front()
+            && self.sent(*number).is_none_or(|sent| {
+                sent.state == State::Acknowledged || (sent.state == State::InFlight && !copy)
+            })
         {
             self.lost.pop_front();
         }
