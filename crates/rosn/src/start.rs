@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use rosn_config::Loaded;
-use rosn_config::checked::{Config, Listener, Service};
+use rosn_config::checked::{Config, Listener, Service, StreamSettings};
 use rosn_server::{Options, RunError};
 
 use crate::Exit;
@@ -139,7 +139,17 @@ fn line(listener: &Listener) -> (String, String, String) {
         Service::Tcp(_) => "tcp".into(),
         Service::Udp(_) => "udp".into(),
     };
+    let what = match listener.stream.as_deref().filter(|settings| !settings.is_plain()) {
+        Some(settings) => format!("{what} over {}", way(settings)),
+        None => what,
+    };
     (listener.name.to_string(), listener.address.to_string(), what)
+}
+
+/// Such as `ws with TLS`.
+fn way(settings: &StreamSettings) -> String {
+    let tls = if settings.tls.is_some() { " with TLS" } else { "" };
+    format!("{}{tls}", settings.transport.scheme())
 }
 
 #[cfg(test)]

@@ -90,7 +90,10 @@ fn findings(found: &Diagnostics) -> String {
     let mut text = String::new();
     for finding in found {
         let end = if finding.path.starts_with("cluster_manager") { "TO" } else { "FROM" };
-        text.push_str(&format!("{}: {end}: {}\n", finding.severity, finding.message));
+        // Such as `kcpSettings.mtu`.
+        let key = finding.path.split_once("stream_settings.").map(|(_, key)| format!("{key}: "));
+        let key = key.unwrap_or_default();
+        text.push_str(&format!("{}: {end}: {key}{}\n", finding.severity, finding.message));
     }
     text
 }
