@@ -40,6 +40,7 @@ impl From<SocketAddr> for PeerAddr {
     }
 }
 
+#[cfg(unix)]
 impl From<tokio::net::unix::SocketAddr> for PeerAddr {
     fn from(addr: tokio::net::unix::SocketAddr) -> Self {
         Self::Unix(addr.as_pathname().map(Box::from))

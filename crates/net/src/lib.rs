@@ -55,6 +55,7 @@ mod resolve;
 mod stream;
 mod sys;
 mod tunnel;
+#[cfg(unix)]
 mod unix;
 
 pub use accept::{AcceptAction, accept_error};
@@ -76,4 +77,5 @@ pub use original_dst::original_dst;
 pub use resolve::{Coalesced, Network, Resolve, Resolved, SystemResolver};
 pub use stream::{Released, Stream};
 pub use tunnel::{Side, Tunnel, TunnelEnd, TunnelReason};
+#[cfg(unix)]
 pub use unix::{SocketFile, UnixBound, bind_unix};

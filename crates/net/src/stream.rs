@@ -11,17 +11,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::hook::Tracked;
-use crate::{Io, PeerAddr};
+use crate::{Io, KeepAlive, PeerAddr};
 use boxed::Boxed;
 pub use released::Released;
-
-/// Go's default for dialed and accepted connections (`net.defaultTCPKeepAliveInterval`).
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// An open connection, accepted or dialed.
 ///
@@ -106,14 +103,15 @@ impl Stream {
         Ok(())
     }
 
-    /// Notices dead peers while nothing is sent (Go's 15 s), where nothing else was asked for when it was dialed.
-    /// Accepted connections do so already.
+    /// Notices dead peers from now on while nothing is sent; nothing to do for what is not TCP itself. Accepted
+    /// connections have it of their listener. For those who dial with [`KeepAlive::System`], so that a short connection
+    /// is spared the system calls.
     ///
     /// # Errors
     /// What setsockopt(2) says.
-    pub fn set_keep_alive(&self) -> io::Result<()> {
+    pub fn set_keep_alive(&self, keep_alive: &KeepAlive) -> io::Result<()> {
         match &self.kind {
-            Kind::Tcp(stream) => SockRef::from(stream).set_tcp_keepalive(&keep_alive()),
+            Kind::Tcp(stream) => keep_alive.apply(&SockRef::from(stream)),
             _ => Ok(()),
         }
     }
@@ -440,10 +438,6 @@ impl Io for Stream {
     fn abort(&mut self) {
         self.reset_on_close();
     }
-}
-
-fn keep_alive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use rustix::io::Errno;
 
-use crate::Stream;
+use crate::{KeepAlive, Stream};
 use direction::{Direction, Progress};
 use end::End;
 
@@ -111,9 +111,9 @@ impl Tunnel {
     }
 
     /// Notices from now on when the second stream's peer is dead; see [`Stream::set_keep_alive`].
-    pub fn set_keep_alive(&self) {
+    pub fn set_keep_alive(&self, keep_alive: &KeepAlive) {
         // Where it fails the connection is gone, and that is noticed anyway.
-        let _ = self.b.stream.set_keep_alive();
+        let _ = self.b.stream.set_keep_alive(keep_alive);
     }
 
     /// Closes both connections because the caller's idle deadline passed.

@@ -109,7 +109,7 @@ async fn tunnel(
         }
         if young && now >= young_until {
             young = false;
-            tunnel.set_keep_alive();
+            tunnel.set_keep_alive(held.keep_alive());
         }
         let wake = if young { due.min(young_until) } else { due };
         if timer.deadline() != Some(wake) {

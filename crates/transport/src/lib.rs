@@ -71,7 +71,7 @@ pub use http::Http;
 pub use mkcp::Mkcp;
 pub use quic::Quic;
 pub use registry::Registry;
-pub use socket::{dial_options, listen_options};
+pub use socket::{dial_options, keep_alive, listen_options};
 pub use tcp::Tcp;
 pub use transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportLimits,

@@ -35,17 +35,22 @@ pub fn dial_options(settings: &SocketSettings, environment: &Environment) -> Dia
     }
 }
 
-fn socket_options(settings: &SocketSettings, fast_open: u32) -> SocketOptions {
+/// When a silent peer is asked whether it still is there: Go's 15 s where nothing is said.
+pub fn keep_alive(settings: &SocketSettings) -> KeepAlive {
     const GO: Duration = Duration::from_secs(15);
+    KeepAlive::On {
+        idle: settings.keep_alive_idle.unwrap_or(GO),
+        interval: settings.keep_alive_interval.unwrap_or(GO),
+        count: None,
+    }
+}
+
+fn socket_options(settings: &SocketSettings, fast_open: u32) -> SocketOptions {
     SocketOptions {
         mark: settings.mark,
         device: (!settings.device.is_empty()).then(|| settings.device.as_str().into()),
         transparent: settings.tproxy == Tproxy::Tproxy,
-        keep_alive: KeepAlive::On {
-            idle: settings.keep_alive_idle.unwrap_or(GO),
-            interval: settings.keep_alive_interval.unwrap_or(GO),
-            count: None,
-        },
+        keep_alive: keep_alive(settings),
         fast_open: settings.fast_open.map(|on| if on { fast_open } else { 0 }),
         receive_buffer: settings.receive_buffer,
         send_buffer: settings.send_buffer,

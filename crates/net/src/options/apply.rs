@@ -85,7 +85,7 @@ impl SocketOptions {
 }
 
 impl KeepAlive {
-    fn apply(self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn apply(self, socket: &Socket) -> io::Result<()> {
         match self {
             Self::System => Ok(()),
             Self::Off => socket.set_keepalive(false),

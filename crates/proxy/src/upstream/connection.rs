@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rosn_cluster::{Endpoint, Permit};
-use rosn_net::{PeerAddr, Stream};
+use rosn_net::{KeepAlive, PeerAddr, Stream};
 
 use super::{Upstream, count};
 
@@ -57,6 +57,11 @@ impl Held {
         count!(upstream, endpoint, connection_active, 1);
         endpoint.connection_opened();
         Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), permit: Some(permit) }
+    }
+
+    /// When the endpoint is asked whether it still is there.
+    pub(crate) fn keep_alive(&self) -> &KeepAlive {
+        &self.upstream.keep_alive
     }
 
     /// Counts bytes of a tunnel.

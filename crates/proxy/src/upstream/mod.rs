@@ -18,7 +18,7 @@ use rosn_base::Timer;
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Permit, Pick};
 use rosn_config::checked::Discovery;
-use rosn_net::{ConnInfo, DialError, DialOptions, Stream};
+use rosn_net::{ConnInfo, DialError, DialOptions, KeepAlive, Stream};
 use rosn_transport::{DialRequest, Dialer, Environment, TransportError, TransportLimits};
 use thiserror::Error;
 
@@ -63,6 +63,8 @@ pub(crate) struct Upstream {
     /// No longer part of the configuration: connections that come back are closed.
     retired: Cell<bool>,
     way: Way,
+    /// Set on plain sockets that last.
+    keep_alive: KeepAlive,
     connect_timeout: u64,
 }
 
@@ -102,6 +104,8 @@ impl Way {
         let settings = cluster.stream.clone().unwrap_or_default();
         if settings.is_plain() {
             let mut options = rosn_transport::dial_options(&settings.socket, &environment);
+            // Short connections are spared the system calls.
+            options.socket.keep_alive = KeepAlive::System;
             if cluster.mark != 0 {
                 options.socket.mark = cluster.mark;
             }
@@ -168,6 +172,9 @@ impl Upstream {
             pools: RefCell::default(),
             waiting: Queue::default(),
             retired: Cell::new(false),
+            keep_alive: config.stream.as_ref().map_or_else(KeepAlive::default, |settings| {
+                rosn_transport::keep_alive(&settings.socket)
+            }),
             way: Way::to(config, shared),
             connect_timeout: nanos(config.connect_timeout),
             cluster,
@@ -220,7 +227,7 @@ impl Upstream {
         }
         if connection.requests == 1 {
             // Where it fails the connection is gone, and that is noticed when it is taken.
-            let _ = connection.stream.set_keep_alive();
+            let _ = connection.stream.set_keep_alive(&self.keep_alive);
         }
         connection.idle_since = worker.clock.now();
         let keep = worker.idle_limit();
