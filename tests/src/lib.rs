@@ -31,6 +31,7 @@ pub mod origin;
 pub mod probe;
 pub mod programs;
 mod rosn;
+pub mod tunnel;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{TcpListener, UdpSocket};
