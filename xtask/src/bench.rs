@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::command::run;
 use crate::workspace::Workspace;
 
+/// Builds rosn; the folder to build in comes behind it.
+const RELEASE: &[&str] = &["build", "--release", "--locked", "--package", "rosn", "--target-dir"];
+
 /// A run that only shows that everything works.
 const QUICK: &[&str] = &[
     "--peers=nginx,haproxy",
@@ -15,11 +18,16 @@ const QUICK: &[&str] = &[
     "--quiet=0",
 ];
 
-/// `options` go on to `bench/run.py`, apart from `--quick`; a later option wins over an earlier one.
+/// `options` go on to `bench/run.py`, apart from `--quick`; a later option wins over an earlier one. With `--tunnels`
+/// they go to `bench/tunnels.py`.
 pub(crate) fn compare(options: &[String]) -> Result<()> {
     let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
+    if let Some(at) = options.iter().position(|option| *option == "--tunnels") {
+        options.remove(at);
+        return tunnels(&options);
+    }
     if let Some(at) = options.iter().position(|option| *option == "--quick") {
-        options.splice(at..=at, []);
+        options.remove(at);
         options.splice(0..0, QUICK.iter().copied());
     }
     if options.contains(&"--help") {
@@ -27,24 +35,34 @@ pub(crate) fn compare(options: &[String]) -> Result<()> {
     }
     let peers = list(&options, "--peers");
     run("sh", &[&["bench/setup.sh"], &peers[..]].concat())?;
-    let target = Workspace::read()?.target;
     let workloads = list(&options, "--workloads");
-    let release = ["build", "--release", "--locked", "--package", "rosn", "--target-dir"];
-
-    let target = target.display().to_string();
-    run("cargo", &[&release[..], &[&target]].concat())?;
+    let target = Workspace::read()?.target.display().to_string();
+    run("cargo", &[RELEASE, &[&target]].concat())?;
     let rosn = format!("--rosn={target}/release/rosn");
     let mut arguments = vec!["bench/run.py", &rosn];
 
     let (own_target, counted);
     if workloads.is_empty() || workloads.contains(&"allocations") {
         own_target = format!("{target}/system-allocator");
-        run("cargo", &[&release[..], &[&own_target, "--no-default-features"]].concat())?;
+        run("cargo", &[RELEASE, &[&own_target, "--no-default-features"]].concat())?;
         counted = format!("--rosn-system-allocator={own_target}/release/rosn");
         arguments.push(&counted);
     }
     arguments.extend(options);
     run("python3", &arguments)
+}
+
+/// Tunnels of rosn beside those of v2ray and sing-box.
+fn tunnels(options: &[&str]) -> Result<()> {
+    if options.contains(&"--help") {
+        return run("python3", &["bench/tunnels.py", "--help"]);
+    }
+    run("sh", &["bench/setup.sh", "v2ray", "sing-box"])?;
+    let target = Workspace::read()?.target.display().to_string();
+    run("cargo", &[RELEASE, &[&target]].concat())?;
+    let rosn = format!("--rosn={target}/release/rosn");
+    let fixed = ["bench/tunnels.py", &rosn, "--sing-box=bench/out/sing-box"];
+    run("python3", &[&fixed[..], options].concat())
 }
 
 /// The words of the last `name a,b` or `name=a,b`; none where the option is not given.
