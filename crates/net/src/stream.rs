@@ -219,7 +219,7 @@ impl Stream {
             Kind::Tcp(stream) => stream.poll_read_ready(cx),
             #[cfg(unix)]
             Kind::Unix(stream) => stream.poll_read_ready(cx),
-            Kind::Boxed(boxed) => boxed.poll_read_ready(cx),
+            Kind::Boxed(boxed) => boxed.poll_read_ready(cx).map(Ok),
             Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Ok(())),
         }
     }

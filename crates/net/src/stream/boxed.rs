@@ -20,24 +20,29 @@ pub(super) struct Boxed {
     start: usize,
     end: usize,
     ended: bool,
+    /// Met while looking, and told by the next read: not every stream says it twice.
+    failure: Option<io::Error>,
 }
 
 impl Boxed {
     pub(super) fn new(io: Box<dyn Io>) -> Self {
-        Self { io, peeked: [0; PEEK], start: 0, end: 0, ended: false }
+        Self { io, peeked: [0; PEEK], start: 0, end: 0, ended: false, failure: None }
     }
 
-    /// Waits for a byte, the end or an error. An error shows at once, and again at the next read, which the stream
-    /// will refuse as well.
-    pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.start == self.end && !self.ended {
-            let mut buf = ReadBuf::new(&mut self.peeked);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-            self.start = 0;
-            self.end = buf.filled().len();
-            self.ended = self.end == 0;
+    /// Waits for a byte, the end or an error, which the next read then tells.
+    pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.start < self.end || self.ended || self.failure.is_some() {
+            return Poll::Ready(());
         }
-        Poll::Ready(Ok(()))
+        let mut buf = ReadBuf::new(&mut self.peeked);
+        match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
+            Ok(()) => {
+                (self.start, self.end) = (0, buf.filled().len());
+                self.ended = self.end == 0;
+            }
+            Err(error) => self.failure = Some(error),
+        }
+        Poll::Ready(())
     }
 
     pub(super) fn poll_peek(
@@ -45,7 +50,10 @@ impl Boxed {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_read_ready(cx))?;
+        ready!(self.poll_read_ready(cx));
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Err(failure));
+        }
         let count = (self.end - self.start).min(into.remaining());
         into.put_slice(&self.peeked[self.start..self.start + count]);
         Poll::Ready(Ok(count))
@@ -65,10 +73,16 @@ impl Boxed {
                 return Poll::Ready(Ok(()));
             }
             let mut noop = Context::from_waker(std::task::Waker::noop());
-            return match Pin::new(&mut self.io).poll_read(&mut noop, into) {
-                // An error will show again at the next read.
-                Poll::Ready(_) | Poll::Pending => Poll::Ready(Ok(())),
-            };
+            let before = into.filled().len();
+            match Pin::new(&mut self.io).poll_read(&mut noop, into) {
+                Poll::Ready(Ok(())) => self.ended = into.filled().len() == before,
+                Poll::Ready(Err(error)) => self.failure = Some(error),
+                Poll::Pending => {}
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Err(failure));
         }
         if self.ended {
             return Poll::Ready(Ok(()));

@@ -52,3 +52,67 @@ async fn a_connection_that_was_not_redirected_has_no_other_destination() {
     let error = crate::original_dst(&one.into()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 }
+
+/// Says "abc", then that it failed, then that it has ended, as many streams do.
+#[derive(Debug)]
+struct FailsOnce(u8);
+
+impl AsyncRead for FailsOnce {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.0 += 1;
+        match self.0 {
+            1 => buf.put_slice(b"abc"),
+            2 => return Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            _ => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for FailsOnce {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl Io for FailsOnce {
+    fn peer_addr(&self) -> io::Result<PeerAddr> {
+        Err(gone())
+    }
+
+    fn local_addr(&self) -> io::Result<PeerAddr> {
+        Err(gone())
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_was_met_while_looking_is_told_by_a_read() {
+    // Met by a read that had something else to give.
+    let mut stream = Stream::boxed(FailsOnce(0));
+    poll_fn(|cx| stream.poll_read_ready(cx)).await.unwrap();
+    let mut buf = [0; 8];
+    assert_eq!(stream.read(&mut buf).await.unwrap(), 3);
+    let error = stream.read(&mut buf).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    // Met by a look.
+    let mut stream = Stream::boxed(FailsOnce(0));
+    assert_eq!(stream.read(&mut buf).await.unwrap(), 3);
+    poll_fn(|cx| stream.poll_read_ready(cx)).await.unwrap();
+    assert!(!stream.is_quiet());
+    let error = stream.read(&mut buf).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
+}
