@@ -75,7 +75,10 @@ static INSTALLED: Mutex<Vec<(u64, Arc<dyn SocketHook>)>> = Mutex::new(Vec::new()
 pub fn install(hook: Arc<dyn SocketHook>) -> HookGuard {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    change(|list| list.insert(0, (number, hook)));
+    change(|list| {
+        list.insert(0, (number, hook));
+        None
+    });
     HookGuard { number }
 }
 
@@ -87,13 +90,16 @@ pub fn installed() -> Hooks {
     if ANY.load(Ordering::Relaxed) { Hooks(NOW.load_full()) } else { Hooks(None) }
 }
 
-fn change(edit: impl FnOnce(&mut Vec<(u64, Arc<dyn SocketHook>)>)) {
+/// Changes the list. The hook that `edit` takes out is dropped after the lock: its end may install or uninstall others.
+fn change(edit: impl FnOnce(&mut Vec<(u64, Arc<dyn SocketHook>)>) -> Option<Arc<dyn SocketHook>>) {
     let mut list = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    edit(&mut list);
+    let removed = edit(&mut list);
     let now = Hooks::new(list.iter().map(|(_, hook)| Arc::clone(hook)));
     let any = !now.is_empty();
-    NOW.store(now.0);
+    let before = NOW.swap(now.0);
     ANY.store(any, Ordering::Relaxed);
+    drop(list);
+    drop((before, removed));
 }
 
 /// Uninstalls the hook of [`install`] when it is dropped. Sockets that the hook saw made still tell it of their calls.
@@ -105,7 +111,10 @@ pub struct HookGuard {
 
 impl Drop for HookGuard {
     fn drop(&mut self) {
-        change(|list| list.retain(|(number, _)| *number != self.number));
+        change(|list| {
+            let at = list.iter().position(|(number, _)| *number == self.number)?;
+            Some(list.remove(at).1)
+        });
     }
 }
 

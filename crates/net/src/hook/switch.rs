@@ -75,12 +75,17 @@ impl Switch {
     /// Has this function decide about a call, in the place of the one before.
     pub fn set(&self, call: Call, filter: impl Fn(&Op<'_>) -> Decision + Send + Sync + 'static) {
         let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
-        filters.insert(call, Arc::new(filter));
+        let before = filters.insert(call, Arc::new(filter));
+        drop(filters); // the end of what a filter holds may use the switch
+        drop(before);
     }
 
     /// Removes the filter of a call.
     pub fn clear(&self, call: Call) {
-        self.filters.write().unwrap_or_else(PoisonError::into_inner).remove(&call);
+        let mut filters = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+        let before = filters.remove(&call);
+        drop(filters);
+        drop(before);
     }
 
     /// The sockets that are open, the oldest first.

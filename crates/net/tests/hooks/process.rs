@@ -73,6 +73,19 @@ fn s7_installing_is_safe_from_any_thread() {
     assert!(open("many").is_ok());
 }
 
+/// A hook that has installed another one takes it along when it ends.
+#[test]
+fn the_end_of_a_hook_may_uninstall_another() {
+    struct Holds(#[expect(dead_code, reason = "held")] HookGuard);
+    impl SocketHook for Holds {}
+
+    let inner = Forbid::new("inner");
+    let guard = install(Arc::new(Holds(install(Arc::clone(&inner) as _))));
+    assert!(open("inner").is_err());
+    drop(guard);
+    assert!(open("inner").is_ok());
+}
+
 /// Hooks of the options come first; the process's second.
 #[test]
 fn own_hooks_are_asked_first() {
