@@ -17,6 +17,28 @@ fn load(text: &str, format: Format) {
     }
 }
 
+/// A tunnel of v2ray's with settings of everything.
+const TUNNEL: &str = r#"{ /* v2ray */
+  "inbounds": [{ "listen": "127.0.0.1", "port": 1, "protocol": "dokodemo-door",
+    "settings": { "address": "a", "port": 2, "network": ["tcp"] },
+    "streamSettings": { "network": "ws", "security": "none", "wsSettings": { "path": "/", "headers": { "A": "b" } },
+      "tcpSettings": { "header": { "type": "http", "request": { "headers": { "A": ["b"] } } } },
+      "kcpSettings": { "mtu": 1350, "header": { "type": "srtp" } }, "dsSettings": { "path": "/x", "mode": "0660" },
+      "tlsSettings": { "alpn": "h2", "certificates": [{ "certificate": ["a"], "key": "b" }] },
+      "sockopt": { "tproxy": "redirect", "bindAddress": "::1" },
+      "proxyProtocol": { "accept": true, "trusted": ["10.0.0.0/8"], "tlvs": { "0xE0": "x" } } } }],
+  "outbounds": [{ "protocol": "freedom", "sendThrough": "127.0.0.1", "settings": { "redirect": "[::1]:2" },
+    "streamSettings": { "network": "quic", "quicSettings": { "security": "none", "key": "x", "header": { "type": "utp" } } } }]
+}"#;
+
+fn convert(text: &str) {
+    let converted = rosn_config::convert::v2ray("f", text, None);
+    assert_eq!(converted.text.is_none(), converted.diagnostics.has_errors());
+    for diagnostic in &converted.diagnostics {
+        diagnostic.render_text(false);
+    }
+}
+
 fn example(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/configs/mosn").join(name);
     std::fs::read_to_string(path).expect("the example is in the repository")
@@ -55,6 +77,13 @@ proptest! {
     fn on_any_text(text in "\\PC{0,200}") {
         load(&text, Format::Json);
         load(&text, Format::Yaml);
+        convert(&text);
+    }
+
+    #[test]
+    fn on_a_broken_tunnel(edits in edits()) {
+        convert(TUNNEL);
+        convert(&broken(TUNNEL, &edits));
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub fn faults(text: &str, config: &Config) -> Result<Vec<ConnectFault>, Diagnost
     let (mut context, root) = parse_text("faults", text, &options);
     let clusters = config.clusters.iter();
     let names = Names {
-        clusters: clusters.map(|(name, cluster)| (name.clone(), ClusterFacts::of(cluster))).collect(),
+        clusters: clusters
+            .map(|(name, cluster)| (name.clone(), ClusterFacts::of(cluster)))
+            .collect(),
     };
     let raw = root.and_then(|root| Vec::<raw::SocketFault>::decode(&root, &mut context));
     let faults = raw.iter().flatten().filter_map(|raw| fault(raw, &names, &mut context)).collect();

@@ -163,7 +163,7 @@ fn check_network(raw: &V2rayDokodemo, context: &mut Context<'_>) {
         _ => Vec::new(),
     };
     let tcp = |network: &&str| network.eq_ignore_ascii_case("tcp") || network.is_empty();
-    if networks.is_empty() || !networks.iter().all(|network| tcp(network)) {
+    if networks.is_empty() || !networks.iter().all(tcp) {
         let fault = cannot(span, "a network other than `tcp`");
         context.add(fault.help("UDP needs a listener with `udp_proxy`"));
     }
