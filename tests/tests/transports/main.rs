@@ -22,4 +22,5 @@ macro_rules! each {
 }
 
 mod http;
+mod reload;
 mod tcp;

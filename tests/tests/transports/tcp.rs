@@ -10,7 +10,7 @@ use rosn_tests::tunnel::{Link, Pair};
 const LEN: usize = 2 << 20;
 
 /// The two ends of a new tunnel, after a byte has gone each way: QUIC and early data show a stream with its first byte.
-fn open(pair: &Pair, peer: &Peer) -> (TcpStream, TcpStream) {
+pub(crate) fn open(pair: &Pair, peer: &Peer) -> (TcpStream, TcpStream) {
     let mut client = pair.client();
     client.write_all(b"?").unwrap();
     let mut origin = peer.accept();
