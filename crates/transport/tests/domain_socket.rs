@@ -94,6 +94,20 @@ async fn a_file_that_is_no_socket_stays() {
 }
 
 #[tokio::test]
+async fn a_lock_file_that_is_a_link_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (dir.path().join("s"), dir.path().join("elsewhere"));
+    std::os::unix::fs::symlink(&elsewhere, lock(&path)).unwrap();
+    for _ in 0..2 {
+        let error = try_listen(&at(&path)).map(drop).unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
+        // With a target it is no better.
+        let _ = std::fs::write(&elsewhere, b"");
+    }
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn a_path_is_needed() {
     let error = try_listen(&at(Path::new(""))).map(drop).unwrap_err().to_string();
     assert!(error.contains("path"), "{error}");

@@ -56,6 +56,11 @@ impl Drop for Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
+    // A link would have a file made, or locked, that is somewhere else.
+    if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_symlink()) {
+        let text = format!("a symbolic link is in the way: {}", path.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
     // A lock needs no right to write, but creating the file does.
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o644).open(path)
