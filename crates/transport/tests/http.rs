@@ -15,9 +15,11 @@ use http::{Request, Response, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::{HttpSettings, StreamSettings, TransportSettings};
 use rosn_net::{Io as _, Stream};
-use rosn_transport::{Accepted, DialRequest, Dialer, Listener, Registry};
+use rosn_transport::{
+    Accepted, DialRequest, Dialer, Environment, Listener, Registry, TransportLimits,
+};
 use tcp_support::{
-    accept, certificate, dial, environment, exchange, listen, pair, refused, tls_pair, within,
+    accept, any, certificate, dial, environment, exchange, listen, pair, refused, tls_pair, within,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -457,6 +459,37 @@ async fn a_flood_of_resets_ends_and_hurts_nobody_else() {
     drop(handed_out);
     let dialer = dialer();
     let (_, _) = while_accepting(&mut listener, dial_with(&dialer, &to)).await;
+}
+
+#[tokio::test]
+async fn connections_are_bounded_also_without_streams() {
+    let limits = TransportLimits { sessions: 2, ..TransportLimits::default() };
+    let environment = Environment { limits, ..environment() };
+    let settings = Arc::new(settings(own()));
+    let mut listener = Registry::with_builtin().listen(&any(), &settings, &environment).unwrap();
+    let to = listener.local_addr().as_ip().unwrap();
+    let asking = async {
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let socket = TcpStream::connect(to).await.unwrap();
+            let (sender, connection) = client::handshake(socket).await.unwrap();
+            held.push((sender, tokio::spawn(connection)));
+            // Once it has answered it has its place.
+            let (answer, _) = held
+                .last_mut()
+                .unwrap()
+                .0
+                .send_request(request("http://other.test/"), true)
+                .unwrap();
+            assert_eq!(answer.await.unwrap().status(), StatusCode::NOT_FOUND);
+        }
+        let (_one_more, connection) =
+            client::handshake(TcpStream::connect(to).await.unwrap()).await.unwrap();
+        let _ = connection.await;
+        held
+    };
+    let (_, handed_out) = while_accepting(&mut listener, asking).await;
+    assert!(handed_out.is_empty());
 }
 
 #[tokio::test]

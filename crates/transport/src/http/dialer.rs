@@ -161,7 +161,7 @@ impl HttpDialer {
         let address = |addr: io::Result<PeerAddr>| addr.map_err(|e| failed("connection", to, e));
         let ends =
             Ends { peer: address(stream.peer_addr())?, local: address(stream.local_addr())? };
-        let health = Health::new();
+        let health = Health::new(self.labelled);
         let heard = Heard { stream, health: health.clone() };
         let mut builder = client::Builder::new();
         builder

@@ -19,12 +19,16 @@ const PING_AFTER: Duration = Duration::from_secs(15);
 const PING_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a connection without streams is kept, as in Go.
 const IDLE: Duration = Duration::from_secs(90);
+/// The same for one that only one client uses.
+const PRIVATE_IDLE: Duration = Duration::from_secs(5);
 
 /// What is known about a connection.
 #[derive(Debug)]
 pub(super) struct Health {
     life: Mutex<Life>,
     epoch: Instant,
+    /// How long it is kept without streams.
+    idle: Duration,
     /// When something came last, in microseconds after the epoch.
     heard: AtomicU64,
     /// Somebody doubts that it lives.
@@ -41,10 +45,12 @@ struct Life {
 }
 
 impl Health {
-    pub(super) fn new() -> Arc<Self> {
+    /// `private`: it tells of one client, and serves no other.
+    pub(super) fn new(private: bool) -> Arc<Self> {
         let now = Instant::now();
+        let idle = if private { PRIVATE_IDLE } else { IDLE };
         let life = Mutex::new(Life { streams: 0, closed: false, idle_since: now });
-        Arc::new(Self { life, epoch: now, heard: AtomicU64::new(0), doubt: Notify::new() })
+        Arc::new(Self { life, epoch: now, idle, heard: AtomicU64::new(0), doubt: Notify::new() })
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -76,7 +82,7 @@ impl Health {
 
     fn close_if_idle(&self) -> bool {
         let mut life = self.life();
-        life.closed |= life.streams == 0 && life.idle_since.elapsed() >= IDLE;
+        life.closed |= life.streams == 0 && life.idle_since.elapsed() >= self.idle;
         life.closed && life.streams == 0
     }
 
@@ -100,7 +106,7 @@ impl Health {
         loop {
             tokio::select! {
                 () = self.doubt.notified() => {}
-                () = sleep(PING_AFTER) => {
+                () = sleep(PING_AFTER.min(self.idle)) => {
                     if self.close_if_idle() {
                         return;
                     }

@@ -13,7 +13,7 @@ use http::{Request, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::Stream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::rules::Rules;
@@ -39,6 +39,8 @@ type Connection = server::Connection<Stream, Bytes>;
 /// Hands out streams.
 pub(super) struct HttpListener {
     connections: Handshakes<(Connection, Ends)>,
+    /// Connections that may be open, with streams or without.
+    places: Arc<Semaphore>,
     rules: Arc<Rules>,
     ready: mpsc::Receiver<Accepted>,
     hand_out: mpsc::Sender<Accepted>,
@@ -58,7 +60,8 @@ impl HttpListener {
         let connections = listen(NAME, at, settings, environment, ALPN, upgrade)?;
         let (hand_out, ready) = mpsc::channel(READY);
         let drain = watch::Sender::new(false);
-        Ok(Self { connections, rules: Arc::new(rules), ready, hand_out, drain })
+        let places = Arc::new(Semaphore::new(environment.limits.sessions));
+        Ok(Self { connections, places, rules: Arc::new(rules), ready, hand_out, drain })
     }
 }
 
@@ -69,6 +72,11 @@ impl Listener for HttpListener {
                 return Poll::Ready(Ok(accepted));
             }
             let (connection, ends) = std::task::ready!(self.connections.poll_next(cx))?;
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
+                let peer = &ends.peer;
+                tracing::debug!(transport = NAME, %peer, "refused: too many connections are open");
+                continue;
+            };
             let served = Served {
                 connection,
                 ends,
@@ -76,7 +84,11 @@ impl Listener for HttpListener {
                 waiting: VecDeque::new(),
                 draining: false,
             };
-            tokio::spawn(served.run(self.hand_out.clone(), self.drain.subscribe()));
+            let run = served.run(self.hand_out.clone(), self.drain.subscribe());
+            tokio::spawn(async move {
+                run.await;
+                drop(place);
+            });
         }
     }
 
