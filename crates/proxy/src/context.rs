@@ -8,8 +8,7 @@ use std::task::Waker;
 
 use rosn_base::stats::Sharded;
 use rosn_base::{BufPool, Clock, Wheel};
-use rosn_net::Net;
-use rosn_transport::Registry;
+use rosn_transport::{Environment, Registry};
 
 use crate::http::{DateCache, Slot};
 use crate::snapshot::{Listener, Snapshot};
@@ -37,8 +36,8 @@ pub struct Shared {
     pub stats: Arc<Sharded<DownstreamStats>>,
     /// How connections travel that are more than sockets.
     pub transports: Arc<Registry>,
-    /// Where their sockets come from.
-    pub net: Arc<dyn Net>,
+    /// What these work with; each listener and cluster has a clone with its own name.
+    pub environment: Environment,
 }
 
 /// One worker's state: clock, timers, buffers, pools and the present configuration.
@@ -137,11 +136,11 @@ impl Shared {
         stats: Arc<Sharded<DownstreamStats>>,
         workers: usize,
         transports: Arc<Registry>,
-        net: Arc<dyn Net>,
+        environment: Environment,
     ) -> Self {
         let zeros = || (0..workers).map(|_| AtomicU32::new(0)).collect();
         let open = AtomicU32::new(0);
-        Self { open, loads: zeros(), queued: zeros(), stats, transports, net }
+        Self { open, loads: zeros(), queued: zeros(), stats, transports, environment }
     }
 }
 

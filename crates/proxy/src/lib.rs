@@ -13,13 +13,13 @@
 //! ```
 //! use std::sync::Arc;
 //! use rosn_base::stats::Sharded;
-//! use rosn_net::OsNet;
 //! use rosn_proxy::{Shared, Snapshot, Worker};
-//! use rosn_transport::Registry;
+//! use rosn_transport::{Environment, Registry};
 //!
 //! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
 //! let transports = Arc::new(Registry::with_builtin());
-//! let shared = Shared::new(Arc::new(Sharded::new(1)), 1, transports, Arc::new(OsNet));
+//! let stats = Arc::new(Sharded::new(1));
+//! let shared = Shared::new(stats, 1, transports, Environment::system());
 //! let worker = Worker::new(0, 1, Arc::new(shared), Arc::new(snapshot));
 //! assert_eq!(worker.connections(), 0);
 //! ```

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
 use rosn_config::checked::{self, Config};
-use rosn_net::Net;
 use rosn_proxy::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
 use rosn_route::{Clusters, CompileError, Table};
 use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
-use rosn_transport::{Environment, Registry as Transports, TransportError, TransportLimits};
+use rosn_transport::{Environment, Registry as Transports, TransportError};
 use thiserror::Error;
 
 /// Why a configuration could not be put into force.
@@ -31,7 +30,7 @@ pub(crate) struct Builder {
     /// How many threads count.
     pub(crate) shards: usize,
     pub(crate) transports: Arc<Transports>,
-    pub(crate) net: Arc<dyn Net>,
+    pub(crate) environment: Environment,
     /// The next cluster's id.
     pub(crate) next_cluster: AtomicU64,
 }
@@ -96,12 +95,7 @@ impl Builder {
                 continue;
             }
             let name = Arc::clone(&cluster.config().name);
-            let environment = Environment {
-                net: Arc::clone(&self.net),
-                owner: Arc::clone(&name),
-                reuse_port: false,
-                limits: TransportLimits::default(),
-            };
+            let environment = Environment { owner: Arc::clone(&name), ..self.environment.clone() };
             self.transports
                 .dialer(settings, &environment)
                 .map_err(|cause| BuildError::Transport { name, cause })?;

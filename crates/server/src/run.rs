@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_admin::{AdminOptions, Control, serve, serve_metrics, stage};
 use rosn_config::checked::Config;
-use rosn_net::{Bound, ListenOptions, Net, OsNet};
+use rosn_net::{Bound, ListenOptions};
 use rosn_proxy::Shared;
 use rosn_telemetry::{Log, Registry, Writer};
 use rosn_worker::Workers;
@@ -133,10 +133,10 @@ async fn assemble(
     // Before the first socket.
     let hooks = Hooks::install(&config.sockets);
     let transports = Arc::new(rosn_transport::Registry::with_builtin());
-    let net: Arc<dyn Net> = Arc::new(OsNet);
+    let environment = rosn_transport::Environment::system();
     let builder = Builder {
         transports: Arc::clone(&transports),
-        net: Arc::clone(&net),
+        environment: environment.clone(),
         registry: Arc::clone(&registry),
         writer: Arc::clone(writer),
         shards,
@@ -149,7 +149,7 @@ async fn assemble(
     let current = Current::new(config, raw, sources, snapshot);
     first_resolutions(&current.snapshot.clusters, RESOLUTION_TIME).await;
     let stats = registry.sharded("downstream", &[("proxy", "global")], shards);
-    let shared = Arc::new(Shared::new(stats, count, transports, net));
+    let shared = Arc::new(Shared::new(stats, count, transports, environment));
     let workers = Workers::start(count, accept, Arc::clone(&shared), Arc::clone(&current.snapshot))
         .map_err(start)?;
     let listeners = current.snapshot.listeners.iter().map(|listener| &*listener.config);

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use crate::explain::explain;
 use crate::provider::{alpn, other, provider, versions};
 use crate::verify::ServerVerifier;
-use crate::{ClientOptions, TlsError, TlsStream, pem};
+use crate::{ClientOptions, SystemRoots, TlsError, TlsStream, pem};
 
 /// Begins handshakes. Cloning it is cheap, and clones share the sessions that they remember.
 #[derive(Clone)]
@@ -27,8 +27,16 @@ impl Connector {
     /// # Errors
     /// See [`TlsError`].
     pub fn new(options: &ClientOptions) -> Result<Self, TlsError> {
+        Self::with_roots(options, &SystemRoots::default())
+    }
+
+    /// The same with authorities of the system that may have been read already.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn with_roots(options: &ClientOptions, system: &SystemRoots) -> Result<Self, TlsError> {
         let provider = provider();
-        let verifier = ServerVerifier::new(options, provider.clone())?;
+        let verifier = ServerVerifier::new(options, system, provider.clone())?;
         let shown = options.certificates.iter().map(|pair| pem::certified(pair, &provider));
         let shown: Vec<_> = shown.map(|pair| pair.map(Arc::new)).collect::<Result<_, _>>()?;
 

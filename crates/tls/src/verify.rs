@@ -16,7 +16,7 @@ use rustls::{
 
 use crate::explain::PinMismatch;
 use crate::provider::other;
-use crate::{ClientOptions, Pem, TlsError, pem};
+use crate::{ClientOptions, Pem, SystemRoots, TlsError, pem};
 
 /// The hash by which v2ray pins a chain: h = SHA256(first); then for each further certificate h = SHA256(h ‖
 /// SHA256(certificate)). The certificates are in DER.
@@ -83,18 +83,16 @@ pub(crate) struct ServerVerifier {
 impl ServerVerifier {
     pub(crate) fn new(
         options: &ClientOptions,
+        system: &SystemRoots,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
         let pinned = options.pinned.clone();
         // Read in any case: a file that is not there is a mistake that should show.
-        let Roots { mut store, exact } = Roots::read(&options.roots)?;
+        let Roots { store, exact } = Roots::read(&options.roots)?;
         if options.allow_insecure {
             return Ok(Self { verifier: None, exact: Vec::new(), pinned, provider });
         }
-        if options.system_roots {
-            // Some of what systems keep is beyond repair; what can be read counts.
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+        let store = with_system(store, options.system_roots.then(|| system.store()));
         if store.is_empty() {
             let remedy = if options.system_roots {
                 "install the system's (the package `ca-certificates`) or name one"
@@ -103,10 +101,22 @@ impl ServerVerifier {
             };
             return Err(TlsError::NoRoots("server", remedy));
         }
-        let verifier = WebPkiServerVerifier::builder_with_provider(store.into(), provider.clone())
+        let verifier = WebPkiServerVerifier::builder_with_provider(store, provider.clone())
             .build()
             .map_err(other)?;
         Ok(Self { verifier: Some(verifier), exact, pinned, provider })
+    }
+}
+
+/// Those that were named, and those of the system.
+fn with_system(mut named: RootCertStore, system: Option<Arc<RootCertStore>>) -> Arc<RootCertStore> {
+    match system {
+        Some(system) if named.is_empty() => system,
+        Some(system) => {
+            named.extend(system.roots.iter().cloned());
+            Arc::new(named)
+        }
+        None => Arc::new(named),
     }
 }
 

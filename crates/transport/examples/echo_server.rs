@@ -11,8 +11,7 @@ use rosn_config::checked::{
     DomainSocketSettings, HttpSettings, MkcpSettings, QuicSettings, StreamSettings, TcpSettings,
     TransportSettings, WebSocketSettings,
 };
-use rosn_net::OsNet;
-use rosn_transport::{Accepted, Environment, Registry, TransportLimits};
+use rosn_transport::{Accepted, Environment, Registry};
 
 fn settings(scheme: &str, path: Option<String>) -> Result<TransportSettings, String> {
     Ok(match scheme {
@@ -50,12 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let at: Addr = arguments.next().unwrap_or_else(|| "127.0.0.1:7000".into()).parse()?;
     let transport = settings(&scheme, arguments.next())?;
 
-    let environment = Environment {
-        net: Arc::new(OsNet),
-        owner: "echo".into(),
-        reuse_port: false,
-        limits: TransportLimits::default(),
-    };
+    let environment = Environment { owner: "echo".into(), ..Environment::system() };
     let settings = Arc::new(StreamSettings { transport, ..StreamSettings::default() });
     let mut listener = Registry::with_builtin().listen(&at, &settings, &environment)?;
     println!("{scheme} on {}", listener.local_addr());

@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, TransportSettings};
-use rosn_net::{Io, OsNet, PeerAddr, Stream};
+use rosn_net::{Io, PeerAddr, Stream};
 use rosn_transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Registry, Tcp, Transport,
-    TransportError, TransportLimits,
+    TransportError,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
@@ -167,12 +167,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::with_builtin();
     registry.register(Arc::new(Xor))?;
 
-    let environment = Environment {
-        net: Arc::new(OsNet),
-        owner: "example".into(),
-        reuse_port: false,
-        limits: TransportLimits::default(),
-    };
+    let environment = Environment { owner: "example".into(), ..Environment::system() };
     let own = vec![("key".to_owned(), "42".to_owned())];
     let transport = TransportSettings::Custom { scheme: "xor".into(), settings: own };
     let settings = Arc::new(StreamSettings { transport, ..StreamSettings::default() });

@@ -18,20 +18,14 @@
 //! use std::sync::Arc;
 //!
 //! use rosn_config::checked::StreamSettings;
-//! use rosn_net::OsNet;
-//! use rosn_transport::{DialRequest, Environment, Registry, TransportLimits};
+//! use rosn_transport::{DialRequest, Environment, Registry};
 //! use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! # runtime.block_on(async {
 //! let registry = Registry::with_builtin();
-//! let environment = Environment {
-//!     net: Arc::new(OsNet),
-//!     owner: "example".into(),
-//!     reuse_port: false,
-//!     limits: TransportLimits::default(),
-//! };
+//! let environment = Environment { owner: "example".into(), ..Environment::system() };
 //! let settings = Arc::new(StreamSettings::default()); // plain tcp
 //!
 //! let mut listener = registry.listen(&"127.0.0.1:0".parse()?, &settings, &environment)?;

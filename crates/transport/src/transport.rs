@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::{Net, PeerAddr, Stream};
+use rosn_net::{Coalesced, Net, OsNet, PeerAddr, Resolve, Stream, SystemResolver};
+use rosn_tls::SystemRoots;
 use rosn_trace::TraceHandle;
 
 use crate::TransportError;
@@ -44,17 +45,35 @@ pub trait Transport: Send + Sync + 'static {
     ) -> Result<Arc<dyn Dialer>, TransportError>;
 }
 
-/// What transports work with.
+/// What transports work with. Listeners and dialers that have clones of one share its resolver and authorities.
 #[derive(Clone)]
 pub struct Environment {
     /// Where sockets come from.
     pub net: Arc<dyn Net>,
+    /// Who knows the addresses of names.
+    pub resolver: Arc<dyn Resolve>,
+    /// Whom TLS dialers trust that do not say otherwise.
+    pub roots: SystemRoots,
     /// Whom the sockets are for: the name of a listener or of a cluster, for hooks and messages.
     pub owner: Arc<str>,
     /// Several sockets share the address (SO_REUSEPORT), each with a listener of its own.
     pub reuse_port: bool,
     /// The bounds that keep strangers from using up memory.
     pub limits: TransportLimits,
+}
+
+impl Environment {
+    /// That of the operating system, for nobody in particular.
+    pub fn system() -> Self {
+        Self {
+            net: Arc::new(OsNet),
+            resolver: Arc::new(Coalesced::new(SystemResolver)),
+            roots: SystemRoots::default(),
+            owner: Arc::default(),
+            reuse_port: false,
+            limits: TransportLimits::default(),
+        }
+    }
 }
 
 /// Bounds of a listener, and times that dialers and listeners wait.
@@ -66,7 +85,8 @@ pub struct TransportLimits {
     pub handshake_timeout: Duration,
     /// Bytes of an HTTP head that belongs to a handshake (8192).
     pub head_bytes: usize,
-    /// Sessions of a datagram listener at a time (16384).
+    /// Connections that QUIC and HTTP/2 listeners hand out streams of, and conversations of mKCP, at a time in one
+    /// listener (2048). A client that sends what nobody reads has up to 16 MiB held for each.
     pub sessions: usize,
 }
 
@@ -76,7 +96,7 @@ impl Default for TransportLimits {
             handshakes: 1024,
             handshake_timeout: Duration::from_secs(8),
             head_bytes: 8192,
-            sessions: 16384,
+            sessions: 2048,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::{MkcpSettings, PacketHeader, Secret, StreamSettings, TransportSettings};
-use rosn_net::{OsNet, Stream};
+use rosn_net::Stream;
 use rosn_transport::{
     Accepted, DialRequest, Dialer, Environment, Listener, Registry, TransportLimits,
 };
@@ -29,7 +29,7 @@ struct Pair {
 }
 
 fn environment(limits: TransportLimits) -> Environment {
-    Environment { net: Arc::new(OsNet), owner: "test".into(), reuse_port: false, limits }
+    Environment { owner: "test".into(), limits, ..Environment::system() }
 }
 
 fn plain(settings: MkcpSettings) -> StreamSettings {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, TlsSettings};
-use rosn_net::{MemHost, MemNet, OsNet};
+use rosn_net::{MemHost, MemNet};
 use rosn_trace::{ClientTrace, Event, TraceHandle};
 use rosn_transport::{DialRequest, Environment, Registry, TransportLimits};
 use tcp_support::{
@@ -127,8 +127,7 @@ async fn two_thousand_half_open_handshakes_are_bounded_and_forgotten() {
         handshake_timeout: Duration::from_millis(500),
         ..TransportLimits::default()
     };
-    let environment =
-        Environment { net: Arc::new(OsNet), owner: "test".into(), reuse_port: false, limits };
+    let environment = Environment { owner: "test".into(), limits, ..Environment::system() };
     let registry = Registry::with_builtin();
     let settings = Arc::new(with(listening));
     let mut listener = registry.listen(&tcp_support::any(), &settings, &environment).unwrap();
@@ -200,12 +199,7 @@ async fn a_trace_sees_the_handshake() {
 #[tokio::test]
 async fn it_runs_in_memory_too() {
     let net = MemNet::new();
-    let environment = |host: MemHost| Environment {
-        net: Arc::new(host),
-        owner: "test".into(),
-        reuse_port: false,
-        limits: TransportLimits::default(),
-    };
+    let environment = |host: MemHost| Environment { net: Arc::new(host), ..Environment::system() };
     let (near, far) = (environment(net.host([10, 0, 0, 1])), environment(net.host([10, 0, 0, 2])));
     let (listening, dialing) = settings();
     let registry = Registry::with_builtin();

@@ -10,14 +10,14 @@
 //!
 //! use rosn_base::stats::Sharded;
 //! use rosn_config::checked::AcceptMode;
-//! use rosn_net::OsNet;
 //! use rosn_proxy::{Shared, Snapshot};
-//! use rosn_transport::Registry;
+//! use rosn_transport::{Environment, Registry};
 //! use rosn_worker::Workers;
 //!
 //! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
 //! let transports = Arc::new(Registry::with_builtin());
-//! let shared = Shared::new(Arc::new(Sharded::new(2)), 2, transports, Arc::new(OsNet));
+//! let stats = Arc::new(Sharded::new(2));
+//! let shared = Shared::new(stats, 2, transports, Environment::system());
 //! let workers = Workers::start(2, AcceptMode::ReusePort, Arc::new(shared), Arc::new(snapshot))?;
 //! assert_eq!(workers.drain(Duration::from_secs(1)), 0);
 //! # Ok::<(), std::io::Error>(())

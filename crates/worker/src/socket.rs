@@ -8,7 +8,7 @@ use rosn_base::Addr;
 use rosn_config::checked::{self, Network, OriginalDstKind};
 use rosn_net::{BindError, Bound, ListenOptions, SocketFile};
 use rosn_proxy::Shared;
-use rosn_transport::{Environment, TransportError, TransportLimits};
+use rosn_transport::{Environment, TransportError};
 use thiserror::Error;
 
 /// Why a listener could not be opened.
@@ -38,10 +38,9 @@ pub(crate) fn open(
 ) -> Result<Vec<Socket>, ListenError> {
     let transparent = listener.original_dst.is_some_and(|dst| dst.kind == OriginalDstKind::Tproxy);
     let environment = Environment {
-        net: Arc::clone(&shared.net),
         owner: Arc::clone(&listener.name),
         reuse_port: count > 1 || listener.network == Network::Tcp,
-        limits: TransportLimits::default(),
+        ..shared.environment.clone()
     };
     let settings = listener.stream.clone().unwrap_or_default();
     let opened = if settings.is_plain() {

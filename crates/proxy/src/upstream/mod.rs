@@ -19,7 +19,7 @@ use rosn_base::stats::Sharded;
 use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Permit, Pick};
 use rosn_config::checked::Discovery;
 use rosn_net::{ConnInfo, DialError, DialOptions, KeepAlive, Stream};
-use rosn_transport::{DialRequest, Dialer, Environment, TransportError, TransportLimits};
+use rosn_transport::{DialRequest, Dialer, Environment, TransportError};
 use thiserror::Error;
 
 use crate::context::{Shared, Worker};
@@ -95,12 +95,8 @@ enum Room {
 
 impl Way {
     fn to(cluster: &rosn_config::checked::Cluster, shared: &Shared) -> Self {
-        let environment = Environment {
-            net: Arc::clone(&shared.net),
-            owner: Arc::clone(&cluster.name),
-            reuse_port: false,
-            limits: TransportLimits::default(),
-        };
+        let owner = Arc::clone(&cluster.name);
+        let environment = Environment { owner, ..shared.environment.clone() };
         let settings = cluster.stream.clone().unwrap_or_default();
         if settings.is_plain() {
             let mut options = rosn_transport::dial_options(&settings.socket, &environment);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::{Coalesced, DialContext, Dialer, Stream, SystemResolver};
+use rosn_net::{DialContext, Dialer, Stream};
 use rosn_tls::{Connector, TlsStream};
 use rosn_trace::{DialId, ErrorRef, Event, Interest, TlsInfo, TraceHandle};
 use tokio::time::timeout;
@@ -46,9 +46,10 @@ impl Connect {
         environment: &Environment,
         alpn: &[&str],
     ) -> Result<Self, TransportError> {
-        let connector = settings.tls.as_ref().map(|tls| tls::connector(transport, tls, alpn));
-        let resolver = Arc::new(Coalesced::new(SystemResolver));
-        let mut dialer = Dialer::new(environment.net.clone(), resolver);
+        let roots = &environment.roots;
+        let connector =
+            settings.tls.as_ref().map(|tls| tls::connector(transport, tls, alpn, roots));
+        let mut dialer = Dialer::new(environment.net.clone(), environment.resolver.clone());
         dialer.options = dial_options(&settings.socket, environment);
         Ok(Self {
             transport,

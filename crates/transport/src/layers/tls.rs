@@ -2,7 +2,8 @@
 
 use rosn_config::checked::{self, CertificateUsage, TlsSettings, TlsVersion};
 use rosn_tls::{
-    Acceptor, ClientOptions, Connector, KeyPair, Pem, ServerOptions, TlsError, Version, Versions,
+    Acceptor, ClientOptions, Connector, KeyPair, Pem, ServerOptions, SystemRoots, TlsError,
+    Version, Versions,
 };
 
 use crate::TransportError;
@@ -30,8 +31,10 @@ pub(crate) fn connector(
     transport: &'static str,
     settings: &TlsSettings,
     alpn: &[&str],
+    roots: &SystemRoots,
 ) -> Result<Connector, TransportError> {
-    Connector::new(&client_options(settings, alpn)).map_err(|error| unusable(transport, &error))
+    Connector::with_roots(&client_options(settings, alpn), roots)
+        .map_err(|error| unusable(transport, &error))
 }
 
 fn unusable(transport: &'static str, error: &TlsError) -> TransportError {

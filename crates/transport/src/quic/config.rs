@@ -11,7 +11,9 @@ use quinn::{
 use rosn_config::checked::{
     QuicSettings, StreamSettings, TlsSettings, TlsVersion, TransportSettings,
 };
-use rosn_tls::{Acceptor, ClientOptions, Connector, ServerOptions, Version, Versions, self_signed};
+use rosn_tls::{
+    Acceptor, ClientOptions, Connector, ServerOptions, SystemRoots, Version, Versions, self_signed,
+};
 
 use super::alpn::AnyProtocol;
 use super::envelope::Envelope;
@@ -105,6 +107,7 @@ fn server_crypto(options: &ServerOptions) -> Result<Arc<QuicServerConfig>, Trans
 pub(super) fn client(
     settings: Option<&TlsSettings>,
     envelope: &Envelope,
+    roots: &SystemRoots,
 ) -> Result<ClientConfig, TransportError> {
     let options = match settings {
         Some(settings) => {
@@ -119,7 +122,7 @@ pub(super) fn client(
             ..ClientOptions::default()
         },
     };
-    let connector = Connector::new(&ClientOptions { versions: TLS_1_3, ..options });
+    let connector = Connector::with_roots(&ClientOptions { versions: TLS_1_3, ..options }, roots);
     let crypto = connector.map_err(tls_unusable)?.quic_config();
     let crypto = QuicClientConfig::try_from(crypto).map_err(tls_unusable)?;
     let mut config = ClientConfig::new(Arc::new(crypto));

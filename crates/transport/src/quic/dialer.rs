@@ -8,8 +8,8 @@ use std::time::Duration;
 use quinn::{ClientConfig, Endpoint, TokioRuntime};
 use rosn_base::Addr;
 use rosn_config::checked::{QuicSettings, StreamSettings};
-use rosn_net::{DialError, DialOptions, Net, Stream};
-use rosn_trace::{DialId, Event, Interest, TraceHandle};
+use rosn_net::{DialContext, DialError, Stream};
+use rosn_trace::{Event, Interest, TraceHandle};
 
 use super::envelope::Envelope;
 use super::error::{NO_ANSWER, failed};
@@ -34,8 +34,8 @@ pub(super) struct QuicDialer {
 
 /// What it takes to make a connection.
 struct Setup {
-    net: Arc<dyn Net>,
-    options: DialOptions,
+    /// Resolves names, and says what sockets are to be like.
+    dialer: rosn_net::Dialer,
     quic: QuicSettings,
     client: ClientConfig,
     /// The name that certificates must have; `None` = the host that is dialed.
@@ -49,19 +49,17 @@ impl QuicDialer {
         environment: &Environment,
     ) -> Result<Self, TransportError> {
         let quic = config::settings_of(settings)?.clone();
-        let client = config::client(settings.tls.as_ref(), &Envelope::new(&quic))?;
+        let envelope = Envelope::new(&quic);
+        let client = config::client(settings.tls.as_ref(), &envelope, &environment.roots)?;
         let name = match &settings.tls {
             None => Some(config::INTERNAL_NAME.to_owned()),
             Some(tls) => Some(tls.server_name.clone()).filter(|name| !name.is_empty()),
         };
-        let setup = Setup {
-            net: environment.net.clone(),
-            options: dial_options(&settings.socket, environment),
-            quic,
-            client,
-            name,
-            timeout: environment.limits.handshake_timeout,
-        };
+        let mut dialer =
+            rosn_net::Dialer::new(environment.net.clone(), environment.resolver.clone());
+        dialer.options = dial_options(&settings.socket, environment);
+        let setup =
+            Setup { dialer, quic, client, name, timeout: environment.limits.handshake_timeout };
         Ok(Self { pool: Arc::default(), setup: Arc::new(setup) })
     }
 
@@ -103,12 +101,17 @@ impl Dialer for QuicDialer {
 impl Setup {
     /// Makes a connection to the first address of the host that answers.
     async fn connect(&self, to: &Addr, trace: &TraceHandle) -> Result<Arc<Link>, Failure> {
-        let dial = DialId::next();
-        let mut last = Failure::no_address(to, "the name has no address");
-        for (found, try_no) in resolve(to, dial, trace).await?.into_iter().zip(1..) {
+        let context = DialContext::new(trace.clone());
+        let mut last = Failure::no_address(to, "quic runs over UDP, and not over unix sockets");
+        if let Addr::Unix(_) = to {
+            return Err(last);
+        }
+        let found = self.dialer.addrs(to, &context).await;
+        let found = found.map_err(|error| Failure::Dial(Arc::new(error)))?;
+        for (found, try_no) in found.into_iter().zip(1..) {
             // A packet of an IPv4 host shows its IPv4 address, also where it was dialed by an IPv6 one.
             let target = SocketAddr::new(found.ip().to_canonical(), found.port());
-            match self.connect_one(target, to, dial, try_no, trace).await {
+            match self.connect_one(target, to, try_no, &context).await {
                 Ok(link) => return Ok(link),
                 Err(failure) => last = failure,
             }
@@ -120,13 +123,13 @@ impl Setup {
         &self,
         target: SocketAddr,
         to: &Addr,
-        dial: DialId,
         try_no: u32,
-        trace: &TraceHandle,
+        context: &DialContext,
     ) -> Result<Arc<Link>, Failure> {
+        let (dial, trace) = (context.id, &context.trace);
         let addr = &Addr::Ip(target);
         let opening = trace.begin(Interest::CONNECT, || Event::ConnectStart { dial, try_no, addr });
-        let opened = self.net.dial_udp(target, &self.options);
+        let opened = self.dialer.net.dial_udp(target, &self.dialer.options);
         opening.done(|| {
             let result = opened.as_ref().map(|_| ()).map_err(|error| error as _);
             Event::ConnectDone { dial, try_no, addr, result, lost_race: false }
@@ -178,24 +181,6 @@ impl Setup {
         };
         Ok(Link::new(connection, local.into()))
     }
-}
-
-async fn resolve(to: &Addr, dial: DialId, trace: &TraceHandle) -> Result<Vec<SocketAddr>, Failure> {
-    let (host, port) = match to {
-        Addr::Ip(addr) => return Ok(vec![*addr]),
-        Addr::Name(host, port) => (&**host, *port),
-        Addr::Unix(_) => {
-            return Err(Failure::no_address(to, "quic runs over UDP, and not over unix sockets"));
-        }
-    };
-    let lookup = trace.begin(Interest::DNS, || Event::DnsStart { dial, host });
-    let found = tokio::net::lookup_host((host, port)).await.map(Vec::from_iter);
-    let addrs: Vec<_> = found.iter().flatten().map(SocketAddr::ip).collect();
-    let error = found.as_ref().err().map(|error| error as _);
-    lookup.done(|| Event::DnsDone { dial, host, addrs: &addrs, coalesced: false, error });
-    found.map_err(|source| {
-        Failure::Dial(Arc::new(DialError::Resolve { target: to.clone(), source }))
-    })
 }
 
 /// Why there is no connection, for all who have waited for it.

@@ -1,12 +1,13 @@
 //! Networks that are slow, lose datagrams, or fail for a while; in memory, where time is tokio's.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::{DatagramSecurity, PacketHeader, StreamSettings};
-use rosn_net::{MemNet, Net};
+use rosn_net::{BoxFuture, MemNet, Net, Network, Resolve, Resolved};
 use rosn_transport::{DialRequest, Dialer, Environment, Quic, Transport as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -61,9 +62,9 @@ async fn after_the_network_was_gone_the_dialer_connects_again() {
     link.cut();
     stream.write_all(b"y").await.unwrap();
     let error = stream.read_u8().await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
     let error = dialer.dial(&addr, &request).await.unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
 
     link.mend();
     let mut stream = dialer.dial(&addr, &request).await.unwrap();
@@ -81,4 +82,27 @@ async fn an_open_stream_may_be_silent_for_long() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     stream.write_all(b"y").await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'y');
+}
+
+/// Knows one name: a host that is not there, and then the one that is.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve<'a>(&'a self, host: &'a str, _: Network) -> BoxFuture<'a, io::Result<Resolved>> {
+        assert_eq!(host, "server.made-up");
+        Box::pin(async { Ok(Resolved::from(vec![CLIENT, SERVER])) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_are_resolved_by_the_environment() {
+    let net = MemNet::new();
+    let (addr, _) = hosts(&net, &plain());
+    let near: Arc<dyn Net> = Arc::new(net.host(CLIENT));
+    let environment = Environment { net: near, resolver: Arc::new(Names), ..environment() };
+    let dialer = Quic.dialer(&Arc::new(plain()), &environment).unwrap();
+    let to = Addr::Name("server.made-up".into(), addr.port().unwrap());
+    let mut stream = dialer.dial(&to, &DialRequest::default()).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'x');
 }

@@ -9,10 +9,9 @@ use rosn_config::checked::{
     Certificate, CertificateUsage, DatagramSecurity, PacketHeader, Pem, QuicSettings, Secret,
     StreamSettings, TlsSettings, TransportSettings,
 };
-use rosn_net::{OsNet, Stream};
+use rosn_net::Stream;
 use rosn_transport::{
     Accepted, DialRequest, Dialer, Environment, Listener, Quic, Transport as _, TransportError,
-    TransportLimits,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -20,12 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) fn environment() -> Environment {
-    Environment {
-        net: Arc::new(OsNet),
-        owner: "test".into(),
-        reuse_port: false,
-        limits: TransportLimits::default(),
-    }
+    Environment { owner: "test".into(), ..Environment::system() }
 }
 
 pub(crate) fn settings(

@@ -11,19 +11,12 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::{Certificate, CertificateUsage, Pem, StreamSettings, TlsSettings};
-use rosn_net::{OsNet, Stream};
-use rosn_transport::{
-    Accepted, DialRequest, Environment, Listener, Registry, TransportError, TransportLimits,
-};
+use rosn_net::Stream;
+use rosn_transport::{Accepted, DialRequest, Environment, Listener, Registry, TransportError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) fn environment() -> Environment {
-    Environment {
-        net: Arc::new(OsNet),
-        owner: "test".into(),
-        reuse_port: false,
-        limits: TransportLimits::default(),
-    }
+    Environment { owner: "test".into(), ..Environment::system() }
 }
 
 pub(crate) fn any() -> Addr {
