@@ -220,8 +220,8 @@ class Origin:
                 await reader.read(1)
                 self.event(words[0]).set()
             await writer.drain()
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the other side is gone, or all is over
         finally:
             writer.close()
 
@@ -366,7 +366,7 @@ def start(arguments: list[str], log: pathlib.Path) -> subprocess.Popen:
         return subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
-async def main():
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="the beginnings of names of combinations; default: all")
     parser.add_argument("--rosn", default="target/release/rosn")
@@ -432,8 +432,8 @@ async def main():
                 program.kill()
     if not failures and not options.keep:
         subprocess.run(["rm", "-r", str(folder)], check=True)
-    sys.exit(1 if failures else 0)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

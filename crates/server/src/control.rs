@@ -49,7 +49,7 @@ impl Process {
                 }
                 outcome
             }
-            None => Err(rosn_admin::Report {
+            None => Err(Report {
                 text: "the process is stopping".to_owned(),
                 json: serde_json::json!({ "error": "the process is stopping" }),
             }),

@@ -6,7 +6,7 @@ use rosn_base::Addr;
 use rosn_config::checked::WebSocketSettings;
 
 use super::early::EarlyData;
-use super::handshake::{accept_key, escape_target, has_token};
+use super::handshake::{NAME, accept_key, escape_target, has_token};
 
 /// Headers that the handshake itself sends, so that nobody else may.
 const OWN: [&str; 5] = [
@@ -40,8 +40,7 @@ impl Request {
                 ("Sec-WebSocket-Version".to_owned(), "13".to_owned()),
                 ("Upgrade".to_owned(), "websocket".to_owned()),
             ],
-            // What v2ray's dialer is: a request of another kind would stand out.
-            user_agent: "Go-http-client/1.1".to_owned(),
+            user_agent: NAME.to_owned(),
             early: EarlyData::new(settings),
         };
         let text = |value: &str| http::HeaderValue::from_str(value).is_ok();
@@ -68,7 +67,7 @@ impl Request {
         Ok(request)
     }
 
-    /// The head to send: v2ray's, byte by byte.
+    /// The head to send: v2ray's, byte by byte, but for the name of the program.
     pub(super) fn head(&self, to: &Addr, secure: bool, key: &str, early: &[u8]) -> String {
         let encoded = EarlyData::encode(early);
         let mut headers: Vec<(&str, &str)> =
@@ -122,11 +121,11 @@ pub(super) fn key() -> String {
     STANDARD.encode(fastrand::u128(..).to_ne_bytes())
 }
 
-/// Checks the answer's head (RFC 6455, 4.1).
+/// Checks the answer's head (RFC 6455, 4.1), and says whether it is rosn's.
 ///
 /// # Errors
 /// Words that say what it is instead.
-pub(super) fn check(head: &[u8], key: &str) -> Result<(), String> {
+pub(super) fn check(head: &[u8], key: &str) -> Result<bool, String> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut response = httparse::Response::new(&mut headers);
     match response.parse(head) {
@@ -158,5 +157,5 @@ pub(super) fn check(head: &[u8], key: &str) -> Result<(), String> {
     if values("Sec-WebSocket-Extensions").any(|value| !value.trim_ascii().is_empty()) {
         return Err("the answer has extensions that were not asked for".to_owned());
     }
-    Ok(())
+    Ok(values("Server").any(|value| value == NAME.as_bytes()))
 }

@@ -17,6 +17,9 @@ use super::head::{Prefixed, read_head};
 use super::server::{self, Answer, Rules};
 use super::stream::{Role, WebSocket};
 
+/// What rosn calls itself in a handshake: to another rosn, a connection can be closed right behind its last bytes.
+pub(super) const NAME: &str = "rosn";
+
 /// A handshake that a dialer is going to make.
 #[derive(Debug)]
 pub(super) struct Shake {
@@ -57,10 +60,10 @@ impl Shake {
         stream.write_all(head.as_bytes()).await?;
         stream.flush().await?;
         let (answer, unread) = read_head(&mut stream, self.head_bytes).await?;
-        client::check(&answer, &key)
+        let is_rosn = client::check(&answer, &key)
             .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
         let connection = Prefixed::new(unread, stream);
-        Ok(WebSocket::new(Role::Client, connection, Bytes::new(), self.ping_interval))
+        Ok(WebSocket::new(Role::Client, connection, Bytes::new(), self.ping_interval, is_rosn))
     }
 }
 
@@ -84,11 +87,11 @@ pub(super) async fn serve(
         Err(error) => return Err(error),
     };
     match answer {
-        Answer::Accept { response, early } => {
+        Answer::Accept { response, early, is_rosn } => {
             stream.write_all(response.as_bytes()).await?;
             stream.flush().await?;
             let connection = Prefixed::new(unread, stream);
-            Ok(WebSocket::new(Role::Server, connection, early, ping_interval))
+            Ok(WebSocket::new(Role::Server, connection, early, ping_interval, is_rosn))
         }
         Answer::Refuse { response, why } => {
             stream.write_all(response.as_bytes()).await?;

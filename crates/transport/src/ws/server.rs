@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rosn_config::checked::WebSocketSettings;
 
 use super::early::EarlyData;
-use super::handshake::{accept_key, escape_target, has_token, with_slash};
+use super::handshake::{NAME, accept_key, escape_target, has_token, with_slash};
 
 /// Headers of a request; more than any browser sends.
 const HEADERS: usize = 100;
@@ -20,6 +20,8 @@ pub(super) enum Answer {
         response: String,
         /// The first bytes of the application, which came with the request.
         early: Bytes,
+        /// The client says that it is rosn.
+        is_rosn: bool,
     },
     /// The connection ends.
     Refuse {
@@ -87,13 +89,19 @@ impl Rules {
              Sec-WebSocket-Accept: {}\r\n",
             accept_key(key)
         );
+        let is_rosn = request.header("User-Agent") == Some(NAME);
+        if is_rosn {
+            response.push_str("Server: ");
+            response.push_str(NAME);
+            response.push_str("\r\n");
+        }
         if echo && !value.is_empty() {
             response.push_str("Sec-WebSocket-Protocol: ");
             response.push_str(value);
             response.push_str("\r\n");
         }
         response.push_str("\r\n");
-        Answer::Accept { response, early }
+        Answer::Accept { response, early, is_rosn }
     }
 
     fn serves(&self, path: &str) -> bool {

@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Sink as _, Stream as _};
 use rosn_net::{Io, PeerAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval_at, sleep};
 use tokio_websockets::{
     ClientBuilder, CloseCode, Config, Error, Limits, Message, ServerBuilder, WebSocketStream,
 };
@@ -24,11 +24,25 @@ const MAX_FRAME: usize = 64 << 10;
 /// Answers to pings that the peer has not taken. With more than that, nothing is read until it does.
 const MAX_PONGS: usize = 16;
 
+/// How long Close waits behind the last bytes where the peer may be v2ray. That throws away what it has read and not yet
+/// passed on when Close comes; its own listener waits up to 2 s (`uplinkOnly`), by another rule.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role {
     Client,
     Server,
+}
+
+/// Whether Close has to wait.
+enum Linger {
+    /// Not: the peer is rosn.
+    No,
+    /// As soon as there is something to close.
+    Later,
+    /// Until then.
+    Until(Pin<Box<Sleep>>),
 }
 
 /// A WebSocket as a stream of bytes: those of all its messages, one after the other.
@@ -42,6 +56,7 @@ pub(super) struct WebSocket {
     payload: Bytes,
     heartbeat: Option<Interval>,
     pongs: usize,
+    linger: Linger,
     /// Nothing more comes.
     ended: bool,
     /// Nothing more may be written: we said Close, or the peer did, or there was an error.
@@ -51,7 +66,8 @@ pub(super) struct WebSocket {
 impl WebSocket {
     /// Takes over a connection whose handshake is done.
     ///
-    /// `unread` is what came behind the handshake, `early` the application's bytes that came with it.
+    /// `unread` is what came behind the handshake, `early` the application's bytes that came with it; `prompt` says
+    /// that the peer bears a Close right behind the last bytes.
     ///
     /// # Panics
     /// With a `ping_interval`, outside of a tokio runtime with timers, or if it is zero.
@@ -60,6 +76,7 @@ impl WebSocket {
         connection: Prefixed,
         early: Bytes,
         ping_interval: Option<Duration>,
+        prompt: bool,
     ) -> Self {
         // Every frame is flushed before the next one is taken, so that there is never more than one.
         let config = Config::default().flush_threshold(1).frame_size(MAX_FRAME);
@@ -75,7 +92,8 @@ impl WebSocket {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         });
-        Self { inner, payload: early, heartbeat, pongs: 0, ended: false, closed: false }
+        let linger = if prompt { Linger::No } else { Linger::Later };
+        Self { inner, payload: early, heartbeat, pongs: 0, linger, ended: false, closed: false }
     }
 
     /// Sends pings that are due.
@@ -134,6 +152,18 @@ impl WebSocket {
         }
         let _ = Pin::new(&mut self.inner).poll_flush(cx);
         Err(into_io(error))
+    }
+
+    /// Waits until the peer has passed on what it has got.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Linger::Later = self.linger {
+            ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(into_io)?;
+            self.linger = Linger::Until(Box::pin(sleep(LINGER)));
+        }
+        match &mut self.linger {
+            Linger::Until(sleep) if !self.ended => sleep.as_mut().poll(cx).map(Ok),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_send(
@@ -213,15 +243,22 @@ impl AsyncWrite for WebSocket {
         Pin::new(&mut self.get_mut().inner).poll_flush(cx).map_err(into_io)
     }
 
-    /// Says Close, and does not wait for the answer.
+    /// Says Close, a second after the last bytes unless the peer is rosn, and does not wait for the answer.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.closed {
-            this.closed = true;
-            let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
-            Pin::new(&mut this.inner).start_send(close).map_err(into_io)?;
+            ready!(this.poll_linger(cx))?;
+            this.close()?;
         }
         Pin::new(&mut this.inner).poll_flush(cx).map_err(into_io)
+    }
+}
+
+impl WebSocket {
+    fn close(&mut self) -> io::Result<()> {
+        self.closed = true;
+        let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
+        Pin::new(&mut self.inner).start_send(close).map_err(into_io)
     }
 }
 
@@ -247,7 +284,9 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         if !self.closed && tokio::runtime::Handle::try_current().is_ok() {
             let mut cx = Context::from_waker(Waker::noop());
-            let _ = Pin::new(self).poll_shutdown(&mut cx);
+            if self.close().is_ok() {
+                let _ = Pin::new(&mut self.inner).poll_flush(&mut cx);
+            }
         }
     }
 }

@@ -104,17 +104,50 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_request_is_v2rays() {
-    let request = Request::new(&settings()).unwrap();
     let to = "192.0.2.1:8080".parse().unwrap();
-    assert_eq!(request.head(&to, false, KEY, b""), REQUEST);
+    let head = |settings| Request::new(&settings).unwrap().head(&to, false, KEY, b"");
+    let mut as_go = settings();
+    as_go.headers.push(("User-Agent".to_owned(), "Go-http-client/1.1".to_owned()));
+    assert_eq!(head(as_go), REQUEST);
+    // All that is rosn's own is its name.
+    assert_eq!(head(settings()), REQUEST.replace("Go-http-client/1.1", "rosn"));
 }
 
 #[test]
 fn the_response_is_v2rays() {
     let answer = Rules::new(&settings()).answer(REQUEST.as_bytes());
     let response = RESPONSE.to_owned();
-    assert_eq!(answer, Answer::Accept { response, early: bytes::Bytes::new() });
-    assert_eq!(client::check(RESPONSE.as_bytes(), KEY), Ok(()));
+    let early = bytes::Bytes::new();
+    assert_eq!(answer, Answer::Accept { response, early: early.clone(), is_rosn: false });
+    assert_eq!(client::check(RESPONSE.as_bytes(), KEY), Ok(false));
+
+    let request = REQUEST.replace("Go-http-client/1.1", "rosn");
+    let response = RESPONSE.replace("=\r\n\r\n", "=\r\nServer: rosn\r\n\r\n");
+    assert_eq!(client::check(response.as_bytes(), KEY), Ok(true));
+    let answer = Rules::new(&settings()).answer(request.as_bytes());
+    assert_eq!(answer, Answer::Accept { response, early, is_rosn: true });
+}
+
+#[tokio::test]
+async fn close_waits_where_the_peer_may_throw_away_what_it_has_read() {
+    let (mut client, server) = pair().await;
+    let rules = Rules::new(&settings());
+    let serving = tokio::spawn(async move { serve(server.into(), &rules, 8192, None).await });
+    client.write_all(REQUEST.as_bytes()).await.unwrap();
+    let mut response = vec![0; RESPONSE.len()];
+    client.read_exact(&mut response).await.unwrap();
+    let mut server = Stream::boxed(serving.await.unwrap().unwrap());
+    server.write_all(b"last").await.unwrap();
+    let mut shutdown = std::pin::pin!(server.shutdown());
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(shutdown.as_mut().poll(cx)));
+    assert!(polled.await.is_pending());
+    let mut frame = [0; 6];
+    client.read_exact(&mut frame).await.unwrap();
+    assert_eq!(&frame, b"\x82\x04last");
+    shutdown.await.unwrap();
+    let mut close = [0; 4];
+    client.read_exact(&mut close).await.unwrap();
+    assert_eq!(&close, b"\x88\x02\x03\xe8");
 }
 
 #[test]
@@ -420,7 +453,7 @@ async fn early_data_on_the_wire() {
         let head = std::str::from_utf8(&head[..count]).unwrap();
         assert!(head.starts_with(line) && head.contains(extra), "{head}");
         let answer = Rules::new(&early(1, header)).answer(head.as_bytes());
-        let Answer::Accept { response, early } = answer else { panic!("{answer:?}") };
+        let Answer::Accept { response, early, .. } = answer else { panic!("{answer:?}") };
         assert_eq!(&early[..], b"first");
         assert!(response.contains(extra), "{response}");
     }
