@@ -1,0 +1,260 @@
+"""What the suites of Python have in common: certificates, a process of rosn, and servers behind it."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import json
+import pathlib
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import traceback
+
+# Below the ports that the system hands out itself.
+PORTS = itertools.count(23000)
+
+
+class Folder:
+    """A folder of its own, with an authority and a certificate for interop.test and 127.0.0.1."""
+
+    def __init__(self, name: str):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"rosn-{name}-"))
+        self.ca, self.certificate, self.key = (str(self.path / name) for name in ("ca.crt", "leaf.crt", "leaf.key"))
+
+    def issue(self):
+        extensions = "subjectAltName=DNS:interop.test,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n"
+        (self.path / "leaf.ext").write_text(extensions + "extendedKeyUsage=serverAuth\n")
+        for name in ("ca", "leaf"):
+            self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key")
+        self.openssl("req", "-x509", "-new", "-key", "ca.key", "-days", "30", "-subj", "/CN=interop CA",
+                     "-out", "ca.crt", "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature")
+        self.openssl("req", "-new", "-key", "leaf.key", "-subj", "/CN=interop.test", "-out", "leaf.csr")
+        self.openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+                     "-days", "30", "-extfile", "leaf.ext", "-out", "leaf.crt")
+        return self
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.path, check=True, capture_output=True)
+
+    def remove(self):
+        subprocess.run(["rm", "-r", str(self.path)], check=True)
+
+    def shows(self, settings: dict, **more) -> dict:
+        """Settings of a listener with TLS."""
+        certificates = [{"certificateFile": self.certificate, "keyFile": self.key}]
+        return {**settings, "security": "tls", "tlsSettings": {"certificates": certificates, **more}}
+
+    def trusts(self, settings: dict, **more) -> dict:
+        """Settings of a dialer with TLS."""
+        own = {
+            "serverName": "interop.test", "disableSystemRoot": True,
+            "certificates": [{"usage": "verify", "certificateFile": self.ca}],
+        }
+        return {**settings, "security": "tls", "tlsSettings": {**own, **more}}
+
+    def client_context(self, *alpn: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca)
+        context.set_alpn_protocols(alpn)
+        return context
+
+    def server_context(self, *alpn: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        context.set_alpn_protocols(alpn)
+        return context
+
+
+@dataclasses.dataclass
+class End:
+    """What rosn listens on, and what it forwards to."""
+
+    to: int
+    listens: dict = dataclasses.field(default_factory=dict)
+    dials: dict = dataclasses.field(default_factory=dict)
+    port: int = dataclasses.field(default_factory=lambda: next(PORTS))
+
+
+class Rosn:
+    """A process for as long as the block runs. It has to end well at the end of it, and without delay."""
+
+    def __init__(self, program: str, folder: pathlib.Path, ends: list[End]):
+        name = f"rosn-{ends[0].port}"
+        self.log = folder / f"{name}.log"
+        config = folder / f"{name}.json"
+        config.write_text(json.dumps(configuration(ends, folder / f"{name}.pid"), indent=1))
+        self.command = [program, "start", "-c", str(config)]
+
+    async def __aenter__(self):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            await self.says("rosn has started", limit=30)
+        except BaseException:
+            self.process.kill()
+            raise
+        return self
+
+    async def __aexit__(self, kind, *_):
+        self.terminate()
+        try:
+            status = await asyncio.to_thread(self.process.wait, 15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = "a kill, as it did not within 15 s"
+        panicked = "panicked" in self.text()
+        if kind is None and (status or panicked):
+            raise AssertionError(f"rosn ended with {status}{' and has panicked' if panicked else ''}: see {self.log}")
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    async def says(self, *words: str, limit=10):
+        """Waits for a line of the log with all these words."""
+
+        def found():
+            return any(all(word in line for word in words) for line in self.text().splitlines())
+
+        with contextlib.suppress(TimeoutError):
+            await eventually(lambda: found() or self.process.poll() is not None, limit)
+        if not found():
+            raise AssertionError(f"no line of {self.log} has all of {words}; the last ones are\n{self.text()[-1500:]}")
+
+    def memory(self) -> int:
+        """Bytes that are resident."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def configuration(ends: list[End], pid: pathlib.Path) -> dict:
+    listeners, clusters = [], []
+    for number, end in enumerate(ends):
+        name = f"end {number}"
+        proxy = {"type": "tcp_proxy", "config": {"cluster": name}}
+        listeners.append({
+            "name": name, "address": f"127.0.0.1:{end.port}", "bind_port": True, "stream_settings": end.listens,
+            "filter_chains": [{"filters": [proxy]}],
+        })
+        host = {"address": f"127.0.0.1:{end.to}"}
+        clusters.append({"name": name, "stream_settings": end.dials, "hosts": [host]})
+    server = {
+        "default_log_path": "stdout", "default_log_level": "DEBUG", "graceful_timeout": "10s", "listeners": listeners,
+        "routers": [],
+    }
+    return {"servers": [server], "cluster_manager": {"clusters": clusters}, "pid": str(pid)}
+
+
+class Origin:
+    """A server of TCP, for as long as the block runs: it echoes, until its behaviour is set to something else."""
+
+    def __init__(self, behaviour=None):
+        self.behaviour = behaviour or echo
+        self.accepted = 0
+        self.ended = 0
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.close()
+
+    async def serve(self, reader, writer):
+        self.accepted += 1
+        try:
+            await self.behaviour(reader, writer)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+            self.ended += 1
+
+
+async def echo(reader, writer):
+    """Sends back what comes, until there is no more."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+
+
+async def reset(reader, writer):
+    """Ends the connection abruptly once something has come."""
+    await reader.read(1)
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+
+
+async def silent(reader, writer):
+    """Reads nothing, until the other side has gone."""
+    writer.transport.pause_reading()
+    await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def tunnel(port: int):
+    """A connection of TCP to rosn, which goes on over the transport."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def echoes(reader, writer, data: bytes):
+    """Sends, and wants it back."""
+
+    async def send():
+        for at in range(0, len(data), 16384):
+            writer.write(data[at : at + 16384])
+            await writer.drain()
+
+    sending = asyncio.create_task(send())
+    same(await reader.readexactly(len(data)), data)
+    await sending
+
+
+async def eventually(condition, limit: float = 10):
+    """Waits until something holds. Raises `TimeoutError`."""
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def same(got, expected, what: str = "it"):
+    if got != expected:
+        raise AssertionError(f"{what} is {shortened(got)}, not {shortened(expected)}")
+
+
+def shortened(thing) -> str:
+    text = repr(thing)
+    return text if len(text) < 300 else f"{text[:300]}... ({len(text)})"
+
+
+async def run(cases, chosen: list[str]) -> tuple[int, int]:
+    """Runs those whose names begin as asked, one after the other; returns how many passed and failed.
+
+    A case is a name and a coroutine function without arguments.
+    """
+    passed = failed = 0
+    for name, case in cases:
+        if not name.startswith(tuple(chosen) or ("",)):
+            continue
+        try:
+            await asyncio.wait_for(case(), 60)
+        except Exception as error:  # whatever it is, the others are run
+            failed += 1
+            place = traceback.extract_tb(error.__traceback__)
+            where = next((frame for frame in reversed(place) if "interop" in frame.filename), place[-1])
+            print(f"FAILED {name}\n         {where.filename}:{where.lineno} {type(error).__name__} {error}", flush=True)
+        else:
+            passed += 1
+            print(f"ok     {name}", flush=True)
+    return passed, failed

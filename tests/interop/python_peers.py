@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""rosn against programs of Python that speak what it speaks: aioquic, hyper-h2 and websockets.
+
+    python3 tests/interop/python_peers.py --rosn target/release/rosn [NAME...]
+
+Each case starts rosn with listeners or clusters of a transport, and is itself the other end. A name is one that the
+output has, or its beginning, such as `quic` or `http listener`.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import functools
+import sys
+
+from harness import Folder, Rosn, run
+from peers import quic
+
+SUITES = {"quic": quic.CASES}
+
+
+@dataclasses.dataclass
+class Setup:
+    """What a case gets."""
+
+    program: str
+    folder: Folder
+
+    def rosn(self, *ends) -> Rosn:
+        return Rosn(self.program, self.folder.path, list(ends))
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="the beginnings of names of cases; default: all")
+    parser.add_argument("--rosn", default="target/release/rosn")
+    options = parser.parse_args()
+    # The writers of aioquic end their streams once more when they are collected, and cannot.
+    sys.unraisablehook = lambda _: None
+    setup = Setup(options.rosn, Folder("peers").issue())
+    cases = [
+        (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))
+        for suite, members in SUITES.items()
+        for case in members
+    ]
+    passed, failed = await run(cases, options.names)
+    if failed:
+        print(f"logs in {setup.folder.path}")
+    else:
+        setup.folder.remove()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
