@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rosn_config::checked::{ConnectFault, FaultEffect, SocketHooks};
 use rosn_net::hook::{
-    AcceptLimit, AcceptLimits, BindTo, Call, DialLog, Effect, Fault, Faults, HookGuard, ListenLimit,
-    Mark, SocketHook, TransparentListen, install,
+    AcceptLimit, AcceptLimits, BindTo, Call, DialLog, Effect, Fault, Faults, HookGuard,
+    ListenLimit, Mark, SocketHook, TransparentListen, install,
 };
 use serde_json::Value;
 
@@ -23,7 +23,8 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// Installs what the configuration asks for.
     pub(crate) fn install(config: &SocketHooks) -> Self {
-        let mut hooks = Self { _installed: hooks(config).map(install).collect(), ..Self::default() };
+        let mut hooks =
+            Self { _installed: hooks(config).map(install).collect(), ..Self::default() };
         hooks.set_faults(config.faults.clone());
         hooks
     }

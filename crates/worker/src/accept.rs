@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rosn_net::{AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, UnixAcceptor, accept_error};
+use rosn_net::{
+    AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, UnixAcceptor, accept_error,
+};
 use rosn_proxy::{Serving, Worker};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
