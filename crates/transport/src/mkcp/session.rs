@@ -35,6 +35,9 @@ const TERMINATE: u64 = 8 * SECOND;
 const DEAF: u64 = 4 * SECOND;
 /// The end is told this often at least, where its answer is on the way too: datagrams get lost.
 const FAREWELLS: u32 = 3;
+/// Data segments that go to a peer which has acknowledged none. Its address may be forged: then somebody else gets them,
+/// and must not get them over and over. As many as TCP begins with (RFC 6928).
+const UNPROVEN: u32 = 10;
 /// How late an acknowledgement may be.
 const ACK_DELAY: u64 = 10_000;
 /// Larger payloads do not fit into any MTU that can be configured.
@@ -110,6 +113,8 @@ pub(super) struct Session {
     pacer: Pacer,
     /// The peer was heard.
     heard: bool,
+    /// How many data segments a peer may still be sent that has not acknowledged any; `None` = it has.
+    unproven: Option<u32>,
     last_heard: u64,
     /// When the peer last acknowledged, or began to have something to acknowledge.
     last_ack: u64,
@@ -146,6 +151,7 @@ impl Session {
             congestion: Congestion::new(parameters.congestion),
             pacer: Pacer::new(parameters.pace),
             heard: false,
+            unproven: (role == Role::Listener).then_some(UNPROVEN),
             last_heard: 0,
             last_ack: 0,
             last_ping: 0,
@@ -278,6 +284,8 @@ impl Session {
         let now = self.micros(now);
         self.heard = true;
         self.last_heard = now;
+        // A peer that goes on speaking gets an answer after all, if the first ones were lost.
+        self.unproven = self.unproven.map(|left| (left + 1).min(UNPROVEN));
         let ends = segment.close || matches!(segment.body, Body::Terminate(_));
         if ends && self.peer == Peer::Active {
             self.peer = Peer::Closed;
@@ -330,6 +338,7 @@ impl Session {
     fn settle(&mut self, news: bool) {
         if news {
             self.timeouts = 0;
+            self.unproven = None;
             let lost = self.send.settle();
             self.congestion.lost(lost);
         }
@@ -431,6 +440,9 @@ impl Session {
 
     /// Whether a segment may be sent as far as windows go.
     fn may_send(&mut self) -> bool {
+        if self.unproven == Some(0) {
+            return false;
+        }
         if self.send.has_lost() {
             return self.congestion.allows(self.send.in_flight());
         }
@@ -460,6 +472,7 @@ impl Session {
         if self.send.span() == 1 && !transmit.again {
             self.last_ack = now;
         }
+        self.unproven = self.unproven.map(|left| left.saturating_sub(1));
         self.congestion.sent(now, self.rtt.smoothed());
         let head = [millis(now), transmit.number, self.send.first()];
         self.writer().data(out, head, transmit.length);

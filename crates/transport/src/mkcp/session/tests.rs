@@ -199,6 +199,28 @@ fn the_listener_speaks_first() {
     assert_eq!(world.read(0), b"banner");
 }
 
+/// One datagram with somebody else's address as its sender.
+#[test]
+fn who_never_asked_is_not_flooded() {
+    let mut world = World::plain();
+    let mut forged = Vec::new();
+    assert!(world.sessions[0].transmit(world.now, &mut forged));
+    let listener = &mut world.sessions[1];
+    Segments(&forged).for_each(|segment| listener.input(&segment, world.now));
+    assert!(listener.write(&[1; 1 << 20]).unwrap() > 100_000);
+    let (begin, mut sent) = (world.now, 0);
+    while let Some(next) = listener.next_timeout() {
+        let mut out = Vec::new();
+        while listener.transmit(world.now, &mut out) {
+            sent += out.len();
+            out.clear();
+        }
+        world.now = world.now.max(next);
+        assert!(world.now - begin < Duration::from_secs(60));
+    }
+    assert!((10_000..15_000).contains(&sent), "{sent}");
+}
+
 #[test]
 fn an_end_is_told_at_once_and_the_answer_still_comes() {
     let mut world = World::plain();
