@@ -24,9 +24,7 @@ impl Lock {
         let path = PathBuf::from(path);
         let addr = || Addr::Unix(socket.to_path_buf());
         let denied = |source: io::Error| match source.kind() {
-            io::ErrorKind::PermissionDenied => {
-                BindError::Denied { addr: addr(), source }
-            }
+            io::ErrorKind::PermissionDenied => BindError::Denied { addr: addr(), source },
             _ => BindError::Other { addr: addr(), source },
         };
         loop {
