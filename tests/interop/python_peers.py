@@ -14,9 +14,9 @@ import functools
 import sys
 
 from harness import Folder, Rosn, run
-from peers import quic
+from peers import quic, websocket
 
-SUITES = {"quic": quic.CASES}
+SUITES = {"quic": quic.CASES, "ws": websocket.CASES}
 
 
 @dataclasses.dataclass
