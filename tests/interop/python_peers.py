@@ -14,9 +14,9 @@ import functools
 import sys
 
 from harness import Folder, Rosn, run
-from peers import quic, websocket
+from peers import http2, quic, websocket
 
-SUITES = {"quic": quic.CASES, "ws": websocket.CASES}
+SUITES = {"http": http2.CASES, "quic": quic.CASES, "ws": websocket.CASES}
 
 
 @dataclasses.dataclass
