@@ -6,12 +6,16 @@
 //!    what is wrong in words an operator can act on, with the process that holds the port.
 //! 2. [`accept_error`] tells an accept loop whether to go on, to wait or to give up.
 //! 3. A [`Stream`] is an accepted or dialed connection, [`ConnInfo`] what is known about it, and
-//!    [`original_dst`] the address that a redirected client meant.
-//! 4. [`dial()`] opens the connection to the other side.
+//!    [`original_dst`] the address that a redirected client meant. [`proxy_protocol`] reads and
+//!    writes what one proxy tells the next about its client.
+//! 4. [`dial()`] opens the connection to an address, a [`Dialer`] that to a name (RFC 8305).
 //! 5. A [`Tunnel`] moves the bytes between the two until both sides have ended.
 //!
-//! There are no timers here: every future is cancelled by dropping it, and the caller knows best
-//! when to.
+//! [`hook`]s see, forbid, delay or undo the calls of sockets. A [`Net`] is where sockets come from: [`OsNet`] is the
+//! system's, [`MemNet`] one in memory, for tests.
+//!
+//! Only the [`Dialer`], hooks that delay and [`MemNet`] have timers: every future is cancelled by dropping it, and the
+//! caller knows best when to.
 //!
 //! ```
 //! use rosn_base::Addr;

@@ -12,7 +12,7 @@ use crate::conn::canonical;
 /// SO_ORIGINAL_DST for IPv4, IP6T_SO_ORIGINAL_DST for IPv6.
 ///
 /// With TPROXY nothing is rewritten: there the address is [`Stream::local_addr`] of a connection
-/// that a listener with [`transparent`](crate::ListenOptions::transparent) accepted.
+/// that a listener with [`transparent`](crate::SocketOptions::transparent) accepted.
 ///
 /// # Errors
 /// `NotFound` for a connection that was not redirected and that connection tracking does not know,

@@ -1,7 +1,7 @@
 //! The PROXY protocol of HAProxy, versions 1 and 2: the first bytes of a connection say who the client is and whom it
 //! meant, where a proxy stands between (`proxy-protocol.txt`, 2020).
 //!
-//! [`parse`] and [`write`] are pure; [`accept_proxy_header`] takes the header from a connection.
+//! [`parse`] and [`write()`] are pure; [`accept_proxy_header`] takes the header from a connection.
 //!
 //! ```
 //! use rosn_net::proxy_protocol::{Header, Progress, Version, parse, write};
@@ -83,7 +83,7 @@ impl Extension {
     /// The network namespace.
     pub const NETNS: u8 = 0x30;
 
-    /// Has [`write`] put in a checksum.
+    /// Has [`write()`] put in a checksum.
     pub fn checksum() -> Self {
         Self { kind: Self::CRC32C, value: [0; 4].into() }
     }
