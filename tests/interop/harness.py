@@ -192,12 +192,6 @@ async def reset(reader, writer):
     writer.transport.abort()
 
 
-async def silent(reader, writer):
-    """Reads nothing, until the other side has gone."""
-    writer.transport.pause_reading()
-    await writer.wait_closed()
-
-
 @contextlib.asynccontextmanager
 async def tunnel(port: int):
     """A connection of TCP to rosn, which goes on over the transport."""

@@ -193,7 +193,7 @@ def rosn_config(tunnels: list[Tunnel], origin: int, folder: pathlib.Path, side: 
     }
     return {
         "servers": [server], "cluster_manager": {"clusters": clusters},
-        "pid": str(folder / f"{side}.pid"), "unix_domain_socket_path": str(folder),
+        "pid": str(folder / f"{side}.pid"), "uds_dir": str(folder),
     }
 
 
