@@ -11,6 +11,7 @@ use rosn_base::Addr;
 use rosn_net::{NetListener, PeerAddr, Stream};
 use tokio::time::{Sleep, sleep};
 
+use crate::transport::drained;
 use crate::{Accepted, BoxFuture, Listener, TransportLimits};
 
 /// Connections that are taken from the socket in one poll; then other tasks get their turn.
@@ -84,7 +85,7 @@ impl<T: Send + 'static> Handshakes<T> {
     /// The next one that is ready. Cancel safety: none is lost.
     ///
     /// # Errors
-    /// Those of the socket, see [`rosn_net::accept_error`].
+    /// Those of the socket, see [`rosn_net::accept_error`]; `NotConnected` when it has drained.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         for _ in 0..AT_A_TIME {
             // The order lets what has waited longer go first, and frees places.
@@ -93,7 +94,12 @@ impl<T: Send + 'static> Handshakes<T> {
                     return Poll::Ready(Ok(ready));
                 }
             }
-            let Some(listener) = &mut self.listener else { return Poll::Pending };
+            let Some(listener) = &mut self.listener else {
+                return match self.under_way.is_empty() {
+                    true => Poll::Ready(Err(drained())),
+                    false => Poll::Pending,
+                };
+            };
             if self.under_way.len() >= self.limit {
                 return Poll::Pending;
             }
@@ -104,12 +110,8 @@ impl<T: Send + 'static> Handshakes<T> {
                         self.listener = None;
                     }
                 }
-                Poll::Pending => {
-                    if self.drain.poll_over(cx) {
-                        self.listener = None;
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending if self.drain.poll_over(cx) => self.listener = None,
+                Poll::Pending => return Poll::Pending,
             }
         }
         cx.waker().wake_by_ref();
@@ -140,6 +142,11 @@ impl<T: Send + 'static> Handshakes<T> {
     /// The address that is listened on.
     pub(crate) fn local_addr(&self) -> Addr {
         self.addr.clone()
+    }
+
+    /// Whether the socket is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.listener.is_none()
     }
 
     /// Accepts what waits in the socket's queue already, and then closes the socket. What is under way goes on.

@@ -131,7 +131,8 @@ pub trait Listener: Send {
     fn local_addr(&self) -> Addr;
 
     /// Takes no more connections, and says so to the peers where the protocol can (GOAWAY). What is under way goes on;
-    /// `poll_accept` still hands out what was connected already, and then stays pending.
+    /// `poll_accept` still hands out what was connected already, and fails with `NotConnected` when nothing more will
+    /// come.
     fn drain(&mut self) {}
 }
 
@@ -159,6 +160,11 @@ pub struct DialRequest {
     pub trace: TraceHandle,
     /// The client on whose behalf it is, and the address that it connected to: what a PROXY header says.
     pub client: Option<(PeerAddr, PeerAddr)>,
+}
+
+/// What a listener says that has drained.
+pub(crate) fn drained() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, "the listener takes no more connections")
 }
 
 impl fmt::Debug for Environment {

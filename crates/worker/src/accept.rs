@@ -93,6 +93,11 @@ impl Acceptor {
         }
         if let Self::Transport(listener) = &mut self {
             listener.drain();
+            // Handshakes that are under way come to their end; each has a limit of its own.
+            while let Ok((stream, peer, local)) = poll_fn(|cx| self.poll_accept(cx)).await {
+                taker.take(stream, peer, local);
+            }
+            return;
         }
         let mut cx = Context::from_waker(Waker::noop());
         while let Poll::Ready(Ok((stream, peer, local))) = self.poll_accept(&mut cx) {

@@ -23,6 +23,9 @@ use crate::socket::Socket;
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How long a worker that is to end waits for handshakes before it tells its connections.
+const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
+
 /// What the rest of the process tells a thread.
 pub(crate) enum Command {
     Publish(Arc<Snapshot>),
@@ -155,7 +158,8 @@ async fn obey(
                 }
             }
             Command::Drain(deadline) => {
-                listening.stop_all().await;
+                // Handshakes that take longer go on beside the connections.
+                let _ = tokio::time::timeout(LAST_HANDSHAKES, listening.stop_all()).await;
                 worker.drain();
                 let mut late = pin!(tokio::time::sleep_until(deadline.into()));
                 poll_fn(|cx| {
@@ -252,8 +256,8 @@ impl Listening {
 
     /// Stops all, and waits until what was connected has been taken.
     async fn stop_all(&mut self) {
-        for (_, (stop, task)) in self.tasks.drain() {
-            drop(stop);
+        let tasks: Vec<_> = self.tasks.drain().map(|(_, (_stop, task))| task).collect();
+        for task in tasks {
             let _ = task.await;
         }
     }

@@ -60,7 +60,7 @@ impl Transport for DomainSocket {
         };
         let handshakes =
             listen_with(NAME, &at, &options, settings, environment, DEFAULT_ALPN, upgrade)?;
-        Ok(Box::new(LockedListener { handshakes, _lock: lock }))
+        Ok(Box::new(LockedListener { handshakes, lock }))
     }
 
     fn dialer(
@@ -105,12 +105,16 @@ fn address(settings: &DomainSocketSettings) -> Result<Addr, TransportError> {
 /// The socket, and then its lock: fields are dropped in this order.
 struct LockedListener {
     handshakes: Handshakes<Accepted>,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Listener for LockedListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
-        self.handshakes.poll_next(cx)
+        let polled = self.handshakes.poll_next(cx);
+        if self.handshakes.is_closed() {
+            self.lock = None;
+        }
+        polled
     }
 
     fn local_addr(&self) -> Addr {

@@ -145,7 +145,10 @@ impl Served {
                     Ok(permit) => if let Some(accepted) = self.let_in() {
                         permit.send(accepted);
                     },
-                    Err(_) => self.waiting.clear(),
+                    // The client may ask for them elsewhere.
+                    Err(_) => for (_, mut respond) in self.waiting.drain(..) {
+                        respond.send_reset(Reason::REFUSED_STREAM);
+                    },
                 },
                 accepted = self.connection.accept() => match accepted {
                     Some(Ok((request, respond))) => {

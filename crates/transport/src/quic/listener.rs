@@ -17,6 +17,7 @@ use super::link::Link;
 use super::socket::Socket;
 use super::{NAME, config};
 use crate::socket::listen_options;
+use crate::transport::drained;
 use crate::{Accepted, Environment, Listener, TransportError, TransportLimits};
 
 /// Streams that wait to be handed out. Those beyond wait in their connections.
@@ -89,11 +90,11 @@ impl Listener for QuicListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         // It drained before it was started, or could not be started, which was said then.
         if let State::Bound(None) = self.state {
-            return Poll::Pending;
+            return Poll::Ready(Err(drained()));
         }
         match ready!(self.running()?.poll_recv(cx)) {
             Some(accepted) => Poll::Ready(Ok(accepted)),
-            None if self.is_draining() => Poll::Pending,
+            None if self.is_draining() => Poll::Ready(Err(drained())),
             None => Poll::Ready(Err(io::Error::other("the UDP socket cannot be read any more"))),
         }
     }
