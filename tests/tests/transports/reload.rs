@@ -138,6 +138,23 @@ fn what_ends_in_time_is_not_cut(name: &str) {
     }
 }
 
+/// The listener is replaced while a client is in the middle of its handshake.
+#[test]
+fn a_handshake_that_has_begun_comes_to_its_end() {
+    let peer = Peer::new();
+    let pair = Pair::tcp(Link::new("ws"), &peer);
+    let mut client = TcpStream::connect(local(pair.far_port)).unwrap();
+    client.write_all(b"GET /tunnel HTTP/1.1\r\nHost: far.test\r\n").unwrap();
+    let mut far = pair.far_config.clone();
+    change(&mut far["servers"][0]["listeners"][0]["stream_settings"]);
+    pair.far.write_config(&far);
+    reloaded(pair.far.reload());
+    let rest = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    client.write_all(rest).unwrap();
+    assert_eq!(read_exactly(&mut client, 12), b"HTTP/1.1 101");
+}
+
 #[test]
 fn a_certificate_that_cannot_be_read_changes_nothing() {
     for name in ["tcp+tls", "ws+tls", "http+tls", "ds+tls"] {
