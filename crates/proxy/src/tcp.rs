@@ -1,13 +1,15 @@
 //! `tcp_proxy`: the bytes of a connection go to a cluster and back.
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use rosn_cluster::Pick;
 use rosn_config::checked::IdleTimeout;
-use rosn_net::{ConnInfo, Stream, Tunnel, TunnelReason};
+use rosn_net::{ConnInfo, Side, Stream, Tunnel, TunnelEnd, TunnelReason};
 use tracing::{debug, warn};
 
 use crate::context::{Admission, Serving, Worker};
@@ -72,7 +74,29 @@ pub(crate) async fn serve(
         IdleTimeout::After(idle) => Some(idle),
     });
     let idle = idle.filter(|idle| !idle.is_zero()).map_or(NEVER, nanos);
-    tunnel(&worker, listener, client, connection, &timer, idle, &info).await;
+    let endpoint = Arc::clone(&connection.endpoint);
+    let end = tunnel(&worker, listener, client, connection, &timer, idle).await;
+    match end.reason {
+        TunnelReason::Eof => {}
+        // Some transports learn only now that there is nobody, or somebody else.
+        TunnelReason::Error(Side::B, error) if !is_end(&error) => warn!(
+            cluster = upstream.cluster.name(), peer = %info.peer,
+            "the connection to {} by {} failed: {error}", endpoint.addr(), upstream.scheme()
+        ),
+        reason => debug!(
+            listener = %listener.config.name, peer = %info.peer,
+            up = end.a_to_b, down = end.b_to_a, ?reason, "a tunnel ended"
+        ),
+    }
+}
+
+/// Whether the peer has ended the connection, be it without manners.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+    };
+    let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof];
+    kinds.contains(&error.kind())
 }
 
 async fn tunnel(
@@ -82,8 +106,7 @@ async fn tunnel(
     connection: upstream::Connection,
     timer: &rosn_base::Timer,
     idle: u64,
-    info: &ConnInfo,
-) {
+) -> TunnelEnd {
     let (stream, held) = connection.into_parts();
     let mut tunnel = Tunnel::new(client, stream, b"", b"");
     let mut counted = (0, 0);
@@ -119,14 +142,7 @@ async fn tunnel(
         Poll::Pending
     })
     .await;
-    let end = end.unwrap_or_else(|| tunnel.stop_idle());
-    match end.reason {
-        TunnelReason::Eof => {}
-        reason => debug!(
-            listener = %listener.config.name, peer = %info.peer,
-            up = end.a_to_b, down = end.b_to_a, ?reason, "a tunnel ended"
-        ),
-    }
+    end.unwrap_or_else(|| tunnel.stop_idle())
 }
 
 /// Counts bytes that were passed on: to the upstream, and back.

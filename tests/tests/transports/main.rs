@@ -21,6 +21,7 @@ macro_rules! each {
     };
 }
 
+mod client_address;
 mod http;
 mod reload;
 mod tcp;

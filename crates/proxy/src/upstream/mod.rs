@@ -185,6 +185,12 @@ impl Upstream {
         }
     }
 
+    /// The name of what carries connections to the cluster.
+    pub(crate) fn scheme(&self) -> &str {
+        let settings = self.cluster.config().stream.as_ref();
+        settings.map_or("tcp", |settings| settings.transport.scheme())
+    }
+
     /// The endpoint that the balancer chooses.
     pub(crate) fn pick(&self, pick: &Pick<'_>) -> Option<Arc<Endpoint>> {
         let endpoints = self.cluster.endpoints();

@@ -104,3 +104,11 @@ fn secrets_are_not_shown() {
         assert!(!error(HERE, text).contains("abc"), "{text}");
     }
 }
+
+#[test]
+fn an_address_alone_is_told_what_it_lacks() {
+    for text in ["127.0.0.1:80", "localhost:80", "[::1]:80", "80", ":80", "a.example"] {
+        assert!(error(HERE, text).contains("no scheme, such as `tcp://`"), "{}", error(HERE, text));
+    }
+    assert!(error(HERE, "tcp:127.0.0.1:80").contains("`tcp://"));
+}

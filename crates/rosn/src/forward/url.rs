@@ -24,7 +24,13 @@ impl Url {
     ///
     /// What is wrong with the text. Values of secret keys are not in it.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let Some((scheme, rest)) = text.split_once(':') else {
+        let parts = text.split_once(':').filter(|(scheme, rest)| {
+            // `localhost:80` and `[::1]:80` are addresses.
+            rest.starts_with('/')
+                || !rest.starts_with(|c: char| c.is_ascii_digit() || c == ':')
+                    && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        let Some((scheme, rest)) = parts else {
             bail!("it has no scheme, such as `tcp://`");
         };
         let scheme = scheme.to_ascii_lowercase();
