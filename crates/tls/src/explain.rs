@@ -86,6 +86,12 @@ fn describe(error: &Error, name: Option<&str>) -> String {
     text.to_owned()
 }
 
+/// webpki shows host names as `DnsName("a.example")`.
+fn plain_name(shown: &str) -> &str {
+    let inner = shown.strip_prefix("DnsName(\"").and_then(|rest| rest.strip_suffix("\")"));
+    inner.unwrap_or(shown)
+}
+
 fn certificate(wrong: &CertificateError, name: Option<&str>) -> String {
     use CertificateError as Wrong;
     let whose = match name {
@@ -98,7 +104,8 @@ fn certificate(wrong: &CertificateError, name: Option<&str>) -> String {
              `verify`, or `verifyclient` for clients) if it should be"
         }
         Wrong::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            return format!("{whose} is for others: {}", presented.join(", "));
+            let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
+            return format!("{whose} is for others: {}", names.join(", "));
         }
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => "is not for that name",
         Wrong::ExpiredContext { not_after, .. } => {
