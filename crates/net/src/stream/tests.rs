@@ -1,6 +1,8 @@
 use super::*;
 use std::future::poll_fn;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io::IoSlice;
+use std::pin::Pin;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 async fn tcp() -> (Stream, Stream) {

@@ -1,6 +1,7 @@
 //! Two peers, a clock that only the test moves, and a path between them that loses, delays, repeats and reorders.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::super::segment::Segments;
 use super::*;
