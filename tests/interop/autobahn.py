@@ -11,15 +11,13 @@ The transport carries bytes, so not every case can pass to the letter: RULES say
 
 import argparse
 import asyncio
-import json
-import pathlib
-import subprocess
+import contextlib
 import sys
-import tempfile
 
 from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
 
-LISTENER, FIRST_ENTRY = 23600, 23601
+from harness import End, Folder, Origin, Rosn, echo, shortened
+
 PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 
@@ -90,113 +88,34 @@ def substance(events) -> tuple[bytes, list]:
     return text, [event for event in events or [] if event[0] != "message"]
 
 
-def shortened(thing) -> str:
-    text = repr(thing)
-    return text if len(text) < 200 else f"{text[:200]}... ({len(text)})"
-
-
-def config(folder: pathlib.Path, ends: list[tuple]) -> pathlib.Path:
-    """One process with these: port to listen on and its settings, port to dial and its settings."""
-    listeners, clusters = [], []
-    for number, (port, listener_settings, to, dialer_settings) in enumerate(ends):
-        name = f"end {number}"
-        proxy = {"type": "tcp_proxy", "config": {"cluster": name}}
-        listeners.append({
-            "name": name, "address": f"127.0.0.1:{port}", "bind_port": True, "stream_settings": listener_settings,
-            "filter_chains": [{"filters": [proxy]}],
-        })
-        host = {"address": f"127.0.0.1:{to}"}
-        clusters.append({"name": name, "stream_settings": dialer_settings, "hosts": [host]})
-    server = {"default_log_path": "stdout", "default_log_level": "DEBUG", "listeners": listeners, "routers": []}
-    path = folder / "rosn.json"
-    path.write_text(json.dumps({
-        "servers": [server], "cluster_manager": {"clusters": clusters}, "pid": str(folder / "rosn.pid"),
-    }))
-    return path
-
-
-class Rosn:
-    """A process for as long as the block runs."""
-
-    def __init__(self, program: str, folder: pathlib.Path, ends: list[tuple]):
-        self.command = [program, "start", "-c", str(config(folder, ends))]
-        self.port = ends[0][0]
-        self.log = folder / "rosn.log"
-
-    async def __aenter__(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT)
-        for _ in range(600):
-            if self.process.poll() is not None:
-                break
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                return self
-            except OSError:
-                await asyncio.sleep(0.05)
-        self.process.kill()
-        raise SystemExit(f"rosn does not listen on port {self.port}: see {self.log}")
-
-    async def __aexit__(self, *_):
-        self.process.terminate()
-        try:
-            await asyncio.to_thread(self.process.wait, 10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise SystemExit(f"rosn did not end within 10 s, so a connection is left: see {self.log}") from None
-        if self.process.returncode:
-            raise SystemExit(f"rosn ended with {self.process.returncode}: see {self.log}")
-
-
-async def echo(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-
-
 async def against_listener(options, folder):
     """kosoku is the client."""
-    origin = await asyncio.start_server(echo, "127.0.0.1", 0)
-    to = origin.sockets[0].getsockname()[1]
-    async with Rosn(options.rosn, folder, [(LISTENER, {"network": "ws"}, to, {})]):
+    async with Origin() as origin, Rosn(options.rosn, folder.path, [end := End(origin.port, {"network": "ws"})]):
         try:
-            return await run_fuzzingclient(f"ws://127.0.0.1:{LISTENER}", options.cases, concurrency=options.at_once)
+            return await run_fuzzingclient(f"ws://127.0.0.1:{end.port}", options.cases, concurrency=options.at_once)
         except FailureError as failure:  # some differ always
             return failure.results
-        finally:
-            origin.close()
 
 
 async def against_dialer(options, folder, count: int):
     """kosoku is the server. It says in the path which case is meant, and that is in the settings: a cluster for each."""
     async with run_fuzzingserver(options.cases, port=0) as server:
-
-        def entry(number: int, path: str) -> tuple:
-            settings = {"network": "ws", "wsSettings": {"path": path}}
-            return (FIRST_ENTRY + number, {}, server.port, settings)
-
-        ends = [entry(number, f"/runCase?case={number}&agent=rosn") for number in range(1, count + 1)]
-        # Connecting to it runs no case, so it is also where the start is awaited.
-        ends.insert(0, entry(0, "/getCaseCount"))
-        ends.append(entry(count + 1, "/updateReports?agent=rosn"))
+        paths = [f"/runCase?case={number}&agent=rosn" for number in range(1, count + 1)]
+        paths.append("/updateReports?agent=rosn")
+        ends = [End(server.port, dials={"network": "ws", "wsSettings": {"path": path}}) for path in paths]
         at_once = asyncio.Semaphore(options.at_once)
 
-        async def run(number: int):
+        async def run(end: End):
+            # Where kosoku breaks the rules at once, there is a reset.
             async with at_once:
-                try:
-                    await echo(*await asyncio.open_connection("127.0.0.1", FIRST_ENTRY + number))
-                except OSError:  # where kosoku breaks the rules at once, there is a reset
-                    pass
+                with contextlib.suppress(OSError):
+                    await echo(*(streams := await asyncio.open_connection("127.0.0.1", end.port)))
+                    streams[1].close()
 
-        async with Rosn(options.rosn, folder, ends):
-            await asyncio.gather(*(run(number) for number in range(1, count + 1)))
-            await run(count + 1)
+        async with Rosn(options.rosn, folder.path, ends):
+            *cases, last = ends
+            await asyncio.gather(*(run(end) for end in cases))
+            await run(last)
             try:
                 return await server.get_result()
             except FailureError as failure:
@@ -222,7 +141,7 @@ async def main():
     parser.add_argument("--at-once", type=int, default=8, help="cases at a time")
     options = parser.parse_args()
     options.cases = options.cases or CASES
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="rosn-autobahn-"))
+    folder = Folder("autobahn")
     ran = await asyncio.wait_for(against_listener(options, folder), 300)
     failures = report("listener", ran)
     dialed = await asyncio.wait_for(against_dialer(options, folder, len(ran)), 300)
@@ -232,9 +151,9 @@ async def main():
         print(f"FAILED the dialer ran {len(dialed)} cases of {len(ran)}")
     passed = len(ran) + len(dialed) - failures
     if failures:
-        print(f"log in {folder}")
+        print(f"logs in {folder.path}")
     else:
-        subprocess.run(["rm", "-r", str(folder)], check=True)
+        folder.remove()
     print(f"{passed} passed, {failures} failed")
     sys.exit(1 if failures else 0)
 

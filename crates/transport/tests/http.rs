@@ -439,6 +439,28 @@ async fn a_server_with_few_streams_gets_more_connections() {
 }
 
 #[tokio::test]
+async fn who_dials_before_a_server_has_said_how_many_streams_it_takes_waits_for_that() {
+    let (listener, to) = raw_server().await;
+    let dialer = dialer();
+    let serving = tokio::spawn(async move {
+        loop {
+            let socket = listener.accept().await.unwrap().0;
+            // The first request is there; the others would be, too.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut builder = server::Builder::new();
+            serve_all(builder.max_concurrent_streams(2).handshake(socket).await.unwrap());
+        }
+    });
+    let streams = futures_util::future::join_all((0..6).map(|_| dial_with(&dialer, &to))).await;
+    let mut locals: Vec<_> =
+        streams.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
+    locals.sort();
+    locals.dedup();
+    assert_eq!(locals.len(), 3);
+    serving.abort();
+}
+
+#[tokio::test]
 async fn a_flood_of_resets_ends_and_hurts_nobody_else() {
     let mut listener = listen(&settings(own()));
     let to = listener.local_addr();

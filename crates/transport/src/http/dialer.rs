@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{PingPong, Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::{PeerAddr, Stream};
 use rosn_trace::{DialId, Event, Interest};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::health::{Health, Heard, Permit};
@@ -54,8 +55,9 @@ type Destination = (Addr, Option<(PeerAddr, PeerAddr)>);
 #[derive(Default)]
 struct Pool {
     connections: Mutex<Vec<Pooled>>,
-    /// Held by the one who opens a connection. Holds why that failed the last time.
-    opening: tokio::sync::Mutex<Option<Failure>>,
+    /// Held by the one who opens a connection, until it is known how many streams it may have. Holds why that failed
+    /// the last time.
+    opening: Arc<tokio::sync::Mutex<Option<Failure>>>,
 }
 
 struct Failure {
@@ -120,7 +122,7 @@ impl HttpDialer {
         if let Some(place) = pool.take() {
             return Ok(place);
         }
-        let mut last = pool.opening.lock().await;
+        let mut last = pool.opening.clone().lock_owned().await;
         if let Some(place) = pool.take() {
             return Ok(place);
         }
@@ -131,9 +133,10 @@ impl HttpDialer {
             return Err(failed("connection", to, cause));
         }
         match self.open(to, request).await {
-            Ok((pooled, id)) => {
+            Ok((pooled, driver, id)) => {
                 let permit = pooled.health.reserve(MAX_STREAMS);
                 pool.lock().push(pooled.clone());
+                tokio::spawn(driver.run(last));
                 let lost = || failed("HTTP/2 handshake", to, ErrorKind::ConnectionReset.into());
                 Ok(Place { pooled, permit: permit.ok_or_else(lost)?, opened: Some(id) })
             }
@@ -145,12 +148,12 @@ impl HttpDialer {
         }
     }
 
-    /// Opens a connection, and has a task drive it.
+    /// Opens a connection.
     async fn open(
         &self,
         to: &Addr,
         request: &DialRequest,
-    ) -> Result<(Pooled, DialId), TransportError> {
+    ) -> Result<(Pooled, Driver, DialId), TransportError> {
         let Connected { stream, alpn, id } = self.connect.connect(to, request).await?;
         if self.connect.is_secure() && alpn.as_deref() != Some(b"h2") {
             let chosen = alpn.as_deref().map_or("nothing".into(), String::from_utf8_lossy);
@@ -170,7 +173,9 @@ impl HttpDialer {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(MAX_FRAME)
             .max_header_list_size(64 << 10)
-            .max_send_buffer_size(MAX_SEND_BUFFER);
+            .max_send_buffer_size(MAX_SEND_BUFFER)
+            // Until the server has said how many it takes: that of the one who opens it.
+            .initial_max_send_streams(1);
         let handshake = timeout(self.timeout, builder.handshake(heard)).await;
         let (sender, mut connection) = match handshake {
             Ok(Ok(connected)) => connected,
@@ -178,16 +183,8 @@ impl HttpDialer {
             Err(_) => return Err(failed("HTTP/2 handshake", to, ErrorKind::TimedOut.into())),
         };
         let pings = connection.ping_pong().expect("nobody else has taken it");
-        let driven = health.clone();
-        // It ends with its streams when the pool is gone: the pool has the last handle that could open more.
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = connection => {}
-                () = driven.watch(pings) => {}
-            }
-            driven.close();
-        });
-        Ok((Pooled { sender, health, ends }, id))
+        let driver = Driver { connection, pings, health: health.clone() };
+        Ok((Pooled { sender, health, ends }, driver, id))
     }
 
     /// Asks for a stream and waits for the answer.
@@ -212,6 +209,40 @@ impl HttpDialer {
             }
         };
         opened(answer, send, ends, permit)
+    }
+}
+
+/// What keeps a connection going.
+struct Driver {
+    connection: client::Connection<Heard, Bytes>,
+    pings: PingPong,
+    health: Arc<Health>,
+}
+
+impl Driver {
+    /// Runs until the connection ends: with its streams when the pool is gone, as the pool has the last handle that
+    /// could open more.
+    ///
+    /// Those who wait for `opening` learn then how many places there are. Streams beyond the server's limit would be
+    /// refused, or wait in h2 for others to end.
+    async fn run(self, mut opening: OwnedMutexGuard<Option<Failure>>) {
+        let Self { connection, mut pings, health } = self;
+        let watched = async {
+            // The server's settings are the first that it sends.
+            if health.is_answered(&mut pings).await {
+                drop(opening);
+                health.watch(pings).await;
+            } else {
+                let text = "the server does not answer".to_owned();
+                *opening = Some(Failure { at: Instant::now(), kind: ErrorKind::TimedOut, text });
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = connection => {}
+            () = watched => {}
+        }
+        health.close();
     }
 }
 

@@ -115,16 +115,22 @@ impl Health {
                     }
                 }
             }
-            let pong = pings.ping(Ping::opaque());
-            tokio::pin!(pong);
-            loop {
-                match timeout(PING_TIMEOUT, &mut pong).await {
-                    Ok(Ok(_)) => break,
-                    Ok(Err(_)) => return,
-                    // The answer stands behind much data; they show that it lives.
-                    Err(_) if self.heard().elapsed() < PING_TIMEOUT => {}
-                    Err(_) => return,
-                }
+            if !self.is_answered(&mut pings).await {
+                return;
+            }
+        }
+    }
+
+    /// Asks whether the connection lives. What the server has sent before its answer has been seen after that.
+    pub(super) async fn is_answered(&self, pings: &mut PingPong) -> bool {
+        let pong = pings.ping(Ping::opaque());
+        tokio::pin!(pong);
+        loop {
+            match timeout(PING_TIMEOUT, &mut pong).await {
+                Ok(answer) => return answer.is_ok(),
+                // The answer stands behind much data; they show that it lives.
+                Err(_) if self.heard().elapsed() < PING_TIMEOUT => {}
+                Err(_) => return false,
             }
         }
     }

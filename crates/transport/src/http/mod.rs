@@ -28,7 +28,8 @@ const MAX_SEND_BUFFER: usize = 256 << 10;
 /// The transport, as v2ray speaks it.
 ///
 /// * Without TLS both sides speak HTTP/2 at once (h2c with prior knowledge); v2ray's dialer cannot.
-/// * The dialer has one connection to each address, and more when the server's limit of streams is reached. One that is
+/// * The dialer has one connection to each address, and more when the server's limit of streams is reached. Who dials
+///   before a server has said its limit waits for that, but for the one who opens the connection. One that is
 ///   silent with open streams is asked by PING, and given up after 8 s; a new stream that gets no sign of life within
 ///   2 s is tried on a new connection. Connections without streams are closed after 90 s.
 /// * The listener answers at once; `httpSettings.host` may have a port or not.
