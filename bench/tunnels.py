@@ -59,7 +59,7 @@ def rosn(folder: Path, settings: dict, address: int, to: int, side: str) -> dict
     {"cluster": cluster, "listener": listener}[name]["stream_settings"] = settings
     server = {"default_log_path": f"{folder}/{side}.log", "processor": 1, "listeners": [listener]}
     return {"servers": [server], "cluster_manager": {"clusters": [cluster]}, "pid": f"{folder}/{side}.pid",
-            "unix_domain_socket_path": f"{folder}/{side}"}
+            "uds_dir": f"{folder}/{side}"}
 
 
 def v2ray(settings: dict, address: int, to: int, side: str) -> dict:
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--quiet", type=float, default=20, help="seconds to wait for both cores to be idle before a run")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rosn-tunnels-"))
     certificate(folder)
@@ -171,7 +172,7 @@ def main() -> None:
             results = {program: [] for program in programs}
             for _ in range(options.rounds):
                 for program in programs:
-                    cpu.wait_until_quiet(20)
+                    cpu.wait_until_quiet(options.quiet)
                     result = tunnel(options, folder, program, rows[name], direction)
                     if result:
                         results[program].append(result)
