@@ -234,6 +234,11 @@ impl Pair {
         connect(local(self.port))
     }
 
+    /// Waits until near has no client.
+    pub fn settled_without_far(&self) {
+        wait_until("near has no clients", || self.near.active().0 == 0);
+    }
+
     /// Waits until near has no client, and neither has a request under way. Far may have connections that near keeps.
     pub fn settled(&self) {
         wait_until("nothing is going on", || {

@@ -276,7 +276,9 @@ fn a_configuration_of_v2ray_is_converted_and_runs() {
                 "{name} {side}: {}",
                 String::from_utf8_lossy(&output.stderr)
             );
-            let converted: Value = serde_json::from_slice(&fs::read(&to).unwrap()).unwrap();
+            let mut converted: Value = serde_json::from_slice(&fs::read(&to).unwrap()).unwrap();
+            // Its own places are beside the file; the harness has others.
+            (converted["pid"], converted["uds_dir"]) = (Value::Null, Value::Null);
             running.push(Rosn::start(&converted));
         }
         let mut client = connect(local(port));

@@ -24,4 +24,5 @@ macro_rules! each {
 mod client_address;
 mod http;
 mod reload;
+mod strangers;
 mod tcp;

@@ -204,3 +204,29 @@ fn a_certificate_that_cannot_be_read_changes_nothing() {
         assert_eq!(read_exactly(&mut client, 0), b"");
     }
 }
+
+#[test]
+fn an_acceptor_leaves_transports_to_the_workers() {
+    for name in ["tcp", "tcp+tls", "ws+tls", "http", "quic", "mkcp", "ds"] {
+        let peer = Peer::new();
+        let Pair { near, far, link, port, far_port, near_config, far_config } =
+            Pair::tcp(Link::new(name), &peer);
+        drop((near, far));
+        let balanced = json!({ "accept": "balanced" });
+        let (mut near, mut far) = (near_config, far_config);
+        for config in [&mut near, &mut far] {
+            merge(&mut config["servers"][0], balanced.clone());
+        }
+        let mut pair = Pair::start(link, port, far_port, near, far, &["--workers", "3"]);
+        let ends: Vec<_> = (0..12).map(|_| open(&pair, &peer)).collect();
+        pair.far.signal(Signal::TERM);
+        for (mut client, mut origin) in ends {
+            passes(&mut client, &mut origin);
+            drop(client);
+            assert_eq!(read_to_end(&mut origin), b"", "{name}");
+        }
+        assert!(pair.far.wait().success());
+        drop(peer);
+        pair.settled_without_far();
+    }
+}
