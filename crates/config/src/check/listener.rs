@@ -292,7 +292,7 @@ fn filters(
                     "tcp_proxy" => {
                         stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp)
                     }
-                    _ => stream_proxy::proxy(filter, scope.names, context).map(Service::Udp),
+                    _ => stream_proxy::datagrams(filter, scope.names, context).map(Service::Udp),
                 });
             }
             name @ ("tunnel" | "grpc") => {

@@ -44,6 +44,8 @@ pub(crate) struct Names {
 #[derive(Clone, Copy)]
 struct ClusterFacts {
     maglev: bool,
+    /// Its connections are sockets with nothing above them.
+    plain: bool,
 }
 
 /// Checks a whole configuration. What comes out is complete only where no error was reported.
@@ -163,6 +165,11 @@ impl Names {
         None
     }
 
+    /// Whether the connections of a cluster are sockets with nothing above them.
+    fn is_plain(&self, name: &str) -> bool {
+        self.clusters.get(name).is_none_or(|facts| facts.plain)
+    }
+
     /// Whether a cluster needs a hash of its requests.
     fn is_maglev(&self, name: &str) -> bool {
         self.clusters.get(name).is_some_and(|facts| facts.maglev)
@@ -171,7 +178,10 @@ impl Names {
 
 impl ClusterFacts {
     fn of(cluster: &Cluster) -> Self {
-        Self { maglev: cluster.balancer == BalancerKind::Maglev }
+        Self {
+            maglev: cluster.balancer == BalancerKind::Maglev,
+            plain: cluster.stream.as_ref().is_none_or(|settings| settings.is_plain()),
+        }
     }
 }
 

@@ -33,6 +33,28 @@ pub(super) fn proxy(
     })
 }
 
+/// The same for `udp_proxy`, whose datagrams go out as they are: to a cluster behind TLS or a transport they would go in
+/// the clear, and nobody there would understand them.
+pub(super) fn datagrams(
+    filter: &NetworkFilter,
+    names: &Names,
+    context: &mut Context<'_>,
+) -> Option<StreamProxy> {
+    let proxy = proxy(filter, names, context)?;
+    for route in &proxy.routes {
+        if names.is_plain(&route.cluster) {
+            continue;
+        }
+        let message = format!(
+            "`udp_proxy` sends plain datagrams, and the cluster `{}` is reached by a transport or TLS",
+            route.cluster
+        );
+        let fault = Fault::error(filter.span, "stream-settings-of-datagrams", message);
+        context.add(fault.help("give it a cluster without `stream_settings`, but for `sockopt`"));
+    }
+    Some(proxy)
+}
+
 fn routes(
     raw: &raw::StreamProxy,
     names: &Names,

@@ -53,6 +53,21 @@ fn listener(settings: &Value) -> std::sync::Arc<Listener> {
 }
 
 #[test]
+fn datagrams_do_not_go_in_the_clear_where_tls_was_asked_for() {
+    for (settings, expected) in [
+        (json!({ "network": "ws" }), &["error stream-settings-of-datagrams"][..]),
+        (json!({ "security": "tls" }), &["error stream-settings-of-datagrams"]),
+        (json!({ "sockopt": { "mark": 7 } }), &[]),
+    ] {
+        let mut value = tunnel(None, Some(&settings));
+        let listener = &mut value["servers"][0]["listeners"][0];
+        listener["network"] = json!("udp");
+        listener["filter_chains"][0]["filters"][0]["type"] = json!("udp_proxy");
+        check(&value, expected);
+    }
+}
+
+#[test]
 fn every_name_of_every_network() {
     for (name, scheme) in [
         ("tcp", "tcp"),
