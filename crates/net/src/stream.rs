@@ -22,8 +22,8 @@ pub use released::Released;
 
 /// An open connection, accepted or dialed.
 ///
-/// It reads and writes through [`AsyncRead`] and [`AsyncWrite`]. Dropping it closes it; see
-/// [`Stream::reset`] for the other way to close.
+/// It reads and writes through [`AsyncRead`](tokio::io::AsyncRead) and [`AsyncWrite`](tokio::io::AsyncWrite). Dropping
+/// it closes it; see [`Stream::reset`] for the other way to close.
 #[derive(Debug)]
 pub struct Stream {
     kind: Kind,
