@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import dataclasses
 import functools
+import logging
 import sys
 
 from harness import Folder, Rosn, run
@@ -37,6 +38,8 @@ async def main():
     options = parser.parse_args()
     # The writers of aioquic end their streams once more when they are collected, and cannot.
     sys.unraisablehook = lambda _: None
+    # It also tells of refusals, which are what some cases want.
+    logging.getLogger("quic").setLevel(logging.CRITICAL)
     setup = Setup(options.rosn, Folder("peers").issue())
     cases = [
         (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))

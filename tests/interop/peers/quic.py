@@ -11,11 +11,8 @@ from aioquic.quic.events import ConnectionTerminated, StreamReset
 
 from harness import End, Origin, echo, echoes, eventually, reset, same, tunnel
 
-MIB = 1 << 20
 # Nothing around the packets: aioquic knows no v2ray.
 PLAIN = {"network": "quic", "quicSettings": {}}
-# The alert no_application_protocol of TLS (RFC 9001 4.8).
-NO_PROTOCOL = 0x178
 
 
 class Connection(QuicConnectionProtocol):
@@ -75,6 +72,8 @@ class Server:
 
     async def __aexit__(self, *_):
         self.server.close()
+        for task in self.tasks:
+            task.cancel()
 
     def connection(self, *arguments, **options):
         connection = Connection(*arguments, **options)
