@@ -9,7 +9,7 @@ use rosn_base::stats::{Source, Value};
 use rosn_config::checked::{self, LogLevel, LogTarget};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -180,9 +180,17 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 /// Lets through the events of a log's level. Spans are not shown.
 struct LevelOf(Log);
 
+/// Libraries that tell of each frame at DEBUG. Their lines come with TRACE.
+const CHATTY: &[&str] = &["h2"];
+
 impl LevelOf {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.0.filter()
+        let library = metadata.target().split("::").next().unwrap_or_default();
+        let level = match *metadata.level() {
+            Level::DEBUG if CHATTY.contains(&library) => Level::TRACE,
+            level => level,
+        };
+        metadata.is_event() && level <= self.0.filter()
     }
 }
 

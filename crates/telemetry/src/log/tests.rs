@@ -104,6 +104,19 @@ fn the_level_changes_at_run_time() {
 }
 
 #[test]
+fn frames_of_libraries_are_shown_with_trace_only() {
+    let chat = || {
+        debug!(target: "h2::codec::framed_write", "send");
+        debug!(target: "h2o", "own");
+        warn!(target: "h2::proto", "flood");
+    };
+    let f = Fixture::new(LogLevel::Debug);
+    assert_eq!(f.lines(chat), ["[DEBUG] own", "[WARN] flood"]);
+    f.log.set_level(LogLevel::Trace);
+    assert_eq!(f.lines(chat), ["[DEBUG] send", "[DEBUG] own", "[WARN] flood"]);
+}
+
+#[test]
 fn it_can_be_turned_off_and_is_known_by_its_path() {
     let f = Fixture::new(LogLevel::Info);
     let path = f.path.to_str().unwrap();
