@@ -112,7 +112,8 @@ impl Workers {
             0 => self.threads.iter().collect(),
             _ => self.acceptor.iter().collect(),
         };
-        for (taker, socket) in takers.into_iter().zip(opened.sockets) {
+        // Of two addresses, each taker has a socket of each.
+        for (taker, socket) in takers.iter().cycle().zip(opened.sockets) {
             taker.send(Command::Listen { name: Arc::clone(&opened.name), socket });
         }
         self.names().insert(opened.name);
@@ -123,6 +124,9 @@ impl Workers {
         match &self.acceptor {
             // Without `reuseport`, datagrams come in the order of one socket.
             _ if listener.network == Network::Udp && !listener.reuse_port => vec![&self.threads[0]],
+            // The kernel spreads datagrams over the sockets that there are: when one of several closes, those of a
+            // connection would go to another worker, which does not know it.
+            _ if is_over_datagrams(listener) && !listener.reuse_port => vec![&self.threads[0]],
             // A path has one socket, and what a transport makes of a connection stays on its thread.
             _ if is_made_by_transport(listener) && is_path(listener) => vec![&self.threads[0]],
             Some(acceptor) if self.is_handed_over(listener) => vec![acceptor],
@@ -184,6 +188,10 @@ fn is_made_by_transport(listener: &checked::Listener) -> bool {
     listener.stream.as_ref().is_some_and(|settings| !settings.is_plain())
 }
 
+fn is_over_datagrams(listener: &checked::Listener) -> bool {
+    listener.stream.as_ref().is_some_and(|settings| settings.transport.is_datagram())
+}
+
 /// Whether it listens on a path and not on a port.
 fn is_path(listener: &checked::Listener) -> bool {
     let by_transport = listener.stream.as_ref().is_some_and(|settings| {
@@ -197,8 +205,7 @@ fn is_path(listener: &checked::Listener) -> bool {
 /// # Errors
 /// Says what is in the way.
 pub fn check_free(listener: &checked::Listener) -> Result<(), BindError> {
-    let datagrams =
-        listener.stream.as_ref().is_some_and(|settings| settings.transport.is_datagram());
+    let datagrams = is_over_datagrams(listener);
     match (listener.network, listener.address.as_ip()) {
         _ if is_path(listener) => Ok(()),
         (Network::Tcp, Some(addr)) if listener.bind && datagrams => {
