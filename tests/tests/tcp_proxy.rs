@@ -48,6 +48,22 @@ impl Line {
 }
 
 #[test]
+fn localhost_is_an_address_of_each_family() {
+    let port = free_port();
+    let address = json!({ "address": format!("localhost:{port}") });
+    let peer = Peer::new();
+    let listener = with(listener("line", port, "tcp_proxy", json!({ "cluster": "up" })), address);
+    let rosn = Rosn::start(&config(&[listener], &[], &[cluster_of("up", &[peer.host()])]));
+    let loopbacks: [SocketAddr; 2] = [local(port), (std::net::Ipv6Addr::LOCALHOST, port).into()];
+    let (v6, _) = (TcpStream::connect(loopbacks[1]), TcpStream::connect(loopbacks[0]).unwrap());
+    drop(peer.accept());
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        drop((v6.unwrap(), peer.accept()));
+    }
+    rosn.signal(Signal::TERM);
+}
+
+#[test]
 fn a_client_ends_first_and_late_bytes_still_come() {
     let line = Line::new();
     let (mut client, mut origin) = line.connect();

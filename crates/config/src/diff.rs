@@ -129,6 +129,7 @@ macro_rules! differing {
                 keys.push($name);
             }
         )+
+        keys.dedup();
         keys
     }};
 }
@@ -136,6 +137,7 @@ macro_rules! differing {
 fn listener_keys(old: &Listener, new: &Listener) -> Vec<&'static str> {
     differing!(old, new;
         "address": address,
+        "address": localhost,
         "network": network,
         "bind_port": bind,
         "reuseport": reuse_port,

@@ -165,6 +165,7 @@ fn same_socket(old: &checked::Listener, new: &checked::Listener) -> bool {
         let transparent = listener.original_dst.map(|dst| dst.kind);
         (
             listener.address.clone(),
+            listener.localhost,
             listener.network,
             listener.bind,
             listener.reuse_port,

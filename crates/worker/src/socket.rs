@@ -1,6 +1,7 @@
 //! The sockets of a listener, one for each thread that accepts on it.
 
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
@@ -43,27 +44,45 @@ pub(crate) fn open(
         ..shared.environment.clone()
     };
     let settings = listener.stream.clone().unwrap_or_default();
-    let opened = if settings.is_plain() {
-        let mut options = rosn_transport::listen_options(&settings.socket, &environment);
-        options.socket.transparent |= transparent;
-        open_plain(listener, count, &options)
-            .map_err(|cause| TransportError::Bind { transport: "tcp", cause })
-    } else {
-        let listen = |_| {
-            let listen = shared.transports.listen(&listener.address, &settings, &environment);
-            listen.map(Socket::Transport)
-        };
-        (0..count).map(listen).collect()
+    let open = |address: &Addr| {
+        if settings.is_plain() {
+            let mut options = rosn_transport::listen_options(&settings.socket, &environment);
+            options.socket.transparent |= transparent;
+            open_plain(address, listener.network, count, &options)
+                .map_err(|cause| TransportError::Bind { transport: "tcp", cause })
+        } else {
+            let listen = |_| {
+                let listen = shared.transports.listen(address, &settings, &environment);
+                listen.map(Socket::Transport)
+            };
+            (0..count).map(listen).collect()
+        }
     };
+    let opened = open(&listener.address).and_then(|mut sockets: Vec<_>| {
+        match second_address(listener).map(|second| open(&second)) {
+            // A machine without IPv6 has only the one.
+            None
+            | Some(Err(TransportError::Bind { cause: BindError::NoSuchAddress { .. }, .. })) => {}
+            Some(second) => sockets.extend(second?),
+        }
+        Ok(sockets)
+    });
     opened.map_err(|cause| ListenError { name: Arc::clone(&listener.name), cause })
 }
 
+/// "localhost" is an address of each family.
+pub(crate) fn second_address(listener: &checked::Listener) -> Option<Addr> {
+    let first = listener.address.as_ip().filter(|_| listener.localhost)?;
+    Some(Addr::Ip(SocketAddr::from((Ipv6Addr::LOCALHOST, first.port()))))
+}
+
 fn open_plain(
-    listener: &checked::Listener,
+    address: &Addr,
+    network: Network,
     count: usize,
     options: &ListenOptions,
 ) -> Result<Vec<Socket>, BindError> {
-    match (&listener.address, listener.network) {
+    match (address, network) {
         (Addr::Ip(addr), Network::Udp) => {
             (0..count).map(|_| rosn_net::bind_udp(*addr, options).map(Socket::Udp)).collect()
         }
@@ -74,12 +93,12 @@ fn open_plain(
             let file = Arc::new(bound.file);
             let clone = |_| {
                 let cloned = bound.listener.try_clone_with(UnixListener::try_clone);
-                let cloned = cloned.map_err(|source| other(&listener.address, source))?;
+                let cloned = cloned.map_err(|source| other(address, source))?;
                 Ok(Socket::Unix(cloned, Arc::clone(&file)))
             };
             (0..count).map(clone).collect()
         }),
-        (Addr::Name(..), _) => Err(other(&listener.address, io::ErrorKind::InvalidInput.into())),
+        (Addr::Name(..), _) => Err(other(address, io::ErrorKind::InvalidInput.into())),
     }
 }
 

@@ -208,7 +208,7 @@ async fn sweep(worker: Rc<Worker>) {
 /// What a thread listens on.
 #[derive(Default)]
 struct Listening {
-    tasks: HashMap<Arc<str>, (oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
+    tasks: HashMap<Arc<str>, Vec<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>>,
 }
 
 impl Listening {
@@ -222,7 +222,7 @@ impl Listening {
                     let task = tokio::task::spawn_local(async move {
                         tokio::select! { () = serve => {}, _ = stopped => {} }
                     });
-                    self.tasks.insert(name, (stop, task));
+                    self.tasks.entry(name).or_default().push((stop, task));
                 }
                 Err(error) => error!(listener = %name, "cannot be served: {error}"),
             },
@@ -244,19 +244,21 @@ impl Listening {
             Ok(acceptor) => {
                 let (stop, stopped) = oneshot::channel();
                 let run = acceptor.run(Arc::clone(&name), taker, stopped);
-                self.tasks.insert(name, (stop, tokio::task::spawn_local(run)));
+                let task = tokio::task::spawn_local(run);
+                self.tasks.entry(name).or_default().push((stop, task));
             }
             Err(error) => error!(listener = %name, "cannot be served: {error}"),
         }
     }
 
     fn stop(&mut self, name: &str) {
-        self.tasks.remove(name); // dropping the sender is the signal
+        self.tasks.remove(name); // dropping the senders is the signal
     }
 
     /// Stops all, and waits until what was connected has been taken.
     async fn stop_all(&mut self) {
-        let tasks: Vec<_> = self.tasks.drain().map(|(_, (_stop, task))| task).collect();
+        let tasks: Vec<_> =
+            self.tasks.drain().flat_map(|(_, all)| all).map(|(_stop, task)| task).collect();
         for task in tasks {
             let _ = task.await;
         }

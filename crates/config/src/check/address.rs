@@ -53,6 +53,11 @@ pub(super) fn listener(
     }
 }
 
+/// Whether a text is the name of this machine, and a port.
+pub(super) fn is_localhost(text: &str) -> bool {
+    matches!(Addr::parse(text, false), Ok(Addr::Name(host, _)) if host.eq_ignore_ascii_case("localhost"))
+}
+
 /// Asks for the address of a name, once.
 pub(super) fn resolve(
     host: &str,

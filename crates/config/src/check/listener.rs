@@ -91,6 +91,7 @@ fn listener(
     Some(Listener {
         access_logs: access_log::access_logs(raw, &log_file(logs, &name), context),
         address: address?,
+        localhost: raw.address.filled().is_some_and(|(text, _)| address::is_localhost(text)),
         name,
         network,
         bind: raw.bind_port.or(false),

@@ -18,6 +18,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// `Ip` or `Unix`, never `Name`.
     pub address: Addr,
+    /// The address is that of "localhost": `[::1]` with the same port is listened on as well, where the machine has it.
+    pub localhost: bool,
     /// `network`.
     pub network: Network,
     /// `bind_port`: false = a virtual listener, reached only through `use_original_dst` of another.
