@@ -205,10 +205,13 @@ async fn sweep(worker: Rc<Worker>) {
     }
 }
 
+/// A task that accepts, and what stops it when it is dropped.
+type Accepting = (oneshot::Sender<()>, tokio::task::JoinHandle<()>);
+
 /// What a thread listens on.
 #[derive(Default)]
 struct Listening {
-    tasks: HashMap<Arc<str>, Vec<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>>,
+    tasks: HashMap<Arc<str>, Vec<Accepting>>,
 }
 
 impl Listening {
