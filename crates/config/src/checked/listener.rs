@@ -24,7 +24,7 @@ pub struct Listener {
     pub network: Network,
     /// `bind_port`: false = a virtual listener, reached only through `use_original_dst` of another.
     pub bind: bool,
-    /// `reuseport`, for UDP.
+    /// `reuseport`, for UDP and the transports over it.
     pub reuse_port: bool,
     /// `use_original_dst`, or the `original_dst` listener filter.
     pub original_dst: Option<OriginalDst>,

@@ -16,7 +16,8 @@ format! {
         address: String, Active, "";
         /// False: a virtual listener, which only `use_original_dst` of another one reaches.
         bind_port: bool, Active, "false";
-        /// SO_REUSEPORT, for UDP.
+        /// SO_REUSEPORT, for UDP and for the transports over it (quic, mkcp): a socket for each worker. Without it one
+        /// worker has the only one. With it, tunnels of a worker that stops or changes first can break.
         reuseport: bool, Active, "false";
         /// `tcp`, `udp` or `unix`.
         network: Network, Active, "tcp";

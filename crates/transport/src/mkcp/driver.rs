@@ -238,7 +238,7 @@ impl Driver {
     /// Tells a peer that its conversation is over, or never was. Never answers an answer: those have the close bit.
     fn refuse(&mut self, key: Key, first: &Segment<'_>, now: Instant) {
         let answered = match first.body {
-            Body::Terminate(_) => !first.close && self.closed.contains(&key, now),
+            Body::Terminate { .. } => !first.close && self.closed.contains(&key, now),
             Body::Data { .. } | Body::Ping(_) => true,
             Body::Ack { .. } => false,
         };
@@ -256,7 +256,7 @@ impl Driver {
         self.outbox.address(key.0);
         self.outbox.push(&self.seal, |out| {
             if once {
-                writer.terminate(out, progress);
+                writer.terminate(out, progress, false);
             }
             std::mem::take(&mut once)
         });

@@ -6,8 +6,9 @@
 //!
 //! * A dialer pings at once, so that the listener may speak first; v2ray's does so after 5 s.
 //! * The end is told as soon as all has arrived; v2ray waits for its next 5 s.
-//! * After the end of one direction the other goes on between two rosn. v2ray has no half-close: it drops what it was
-//!   about to send when its peer closes.
+//! * After the end of one direction the other goes on between two rosn: bit 1 of the option byte of a Terminate says that
+//!   its sender still reads. v2ray does not know that bit and has no half-close: it drops what it was about to send when
+//!   its peer closes, and reads nothing when it has closed. So its Terminate ends both directions.
 //! * What is lost is noticed by later segments that arrive, and not only by time.
 //! * A conversation begins with data or a ping of a peer that has heard nothing yet. Strays and late datagrams open none;
 //!   their sender is told that there is no such conversation.

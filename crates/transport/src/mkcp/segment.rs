@@ -2,6 +2,8 @@
 
 /// Bit 0 of `opt`: the sender has closed and writes nothing new.
 const CLOSE: u8 = 1;
+/// Bit 1 of the `opt` of a Terminate, and rosn's own: the sender still reads. v2ray neither sets nor sees it.
+const READS: u8 = 2;
 const ACK: u8 = 0;
 const DATA: u8 = 1;
 const TERMINATE: u8 = 2;
@@ -49,7 +51,11 @@ pub(super) enum Body<'a> {
     /// Keeps the conversation alive, and tells how far it is.
     Ping(Progress),
     /// The sender has nothing more to say, and all that it has said has arrived.
-    Terminate(Progress),
+    Terminate {
+        progress: Progress,
+        /// It still takes what it is sent. v2ray never does: it drops it, and acknowledges nothing.
+        reads: bool,
+    },
 }
 
 /// What a command tells.
@@ -118,7 +124,11 @@ fn segment<'a>(rest: &mut &'a [u8]) -> Option<Segment<'a>> {
                 timeout: number(rest)?,
             };
             // v2ray takes every other command for one that says nothing but this.
-            if command == TERMINATE { Body::Terminate(progress) } else { Body::Ping(progress) }
+            if command == TERMINATE {
+                Body::Terminate { progress, reads: option & READS != 0 }
+            } else {
+                Body::Ping(progress)
+            }
         }
     };
     Some(Segment { conversation, close: option & CLOSE != 0, body })
@@ -149,7 +159,7 @@ impl Writer {
         [timestamp, number, sending_next]: [u32; 3],
         length: u16,
     ) {
-        self.prefix(out, DATA);
+        self.prefix(out, DATA, 0);
         numbers(out, [timestamp, number, sending_next]);
         out.extend_from_slice(&length.to_be_bytes());
     }
@@ -161,7 +171,7 @@ impl Writer {
         [window, receiving_next, timestamp]: [u32; 3],
         acknowledged: impl ExactSizeIterator<Item = u32>,
     ) {
-        self.prefix(out, ACK);
+        self.prefix(out, ACK, 0);
         numbers(out, [window, receiving_next, timestamp]);
         out.push(u8::try_from(acknowledged.len()).unwrap_or(u8::MAX));
         for number in acknowledged.take(u8::MAX.into()) {
@@ -170,21 +180,23 @@ impl Writer {
     }
 
     pub(super) fn ping(self, out: &mut Vec<u8>, progress: Progress) {
-        self.command(out, PING, progress);
+        self.command(out, PING, 0, progress);
     }
 
-    pub(super) fn terminate(self, out: &mut Vec<u8>, progress: Progress) {
-        self.command(out, TERMINATE, progress);
+    /// `reads`: what the peer sends is still taken.
+    pub(super) fn terminate(self, out: &mut Vec<u8>, progress: Progress, reads: bool) {
+        self.command(out, TERMINATE, if reads { READS } else { 0 }, progress);
     }
 
-    fn command(self, out: &mut Vec<u8>, command: u8, progress: Progress) {
-        self.prefix(out, command);
+    fn command(self, out: &mut Vec<u8>, command: u8, option: u8, progress: Progress) {
+        self.prefix(out, command, option);
         numbers(out, [progress.sending_next, progress.receiving_next, progress.timeout]);
     }
 
-    fn prefix(self, out: &mut Vec<u8>, command: u8) {
+    fn prefix(self, out: &mut Vec<u8>, command: u8, option: u8) {
         let [high, low] = self.conversation.to_be_bytes();
-        out.extend_from_slice(&[high, low, command, if self.close { CLOSE } else { 0 }]);
+        let close = if self.close { CLOSE } else { 0 };
+        out.extend_from_slice(&[high, low, command, option | close]);
     }
 }
 

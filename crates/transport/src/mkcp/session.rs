@@ -234,10 +234,13 @@ impl Session {
         self.detach(now);
     }
 
-    /// The conversation cannot go on.
+    /// The conversation cannot go on. It does not have to where both have told the end.
     pub(super) fn fail(&mut self, kind: io::ErrorKind) {
         if self.local != Local::Terminated {
-            self.failure = Some(kind);
+            let told = matches!(self.local, Local::Terminating { told: 1.., .. });
+            if !told || self.peer != Peer::Terminated {
+                self.failure = Some(kind);
+            }
             self.local = Local::Terminated;
             self.send.clear();
         }
@@ -268,7 +271,7 @@ impl Session {
         self.last_heard = now;
         // A peer that goes on speaking gets an answer after all, if the first ones were lost.
         self.unproven = self.unproven.map(|left| (left + 1).min(UNPROVEN));
-        let ends = segment.close || matches!(segment.body, Body::Terminate(_));
+        let ends = segment.close || matches!(segment.body, Body::Terminate { .. });
         if ends && self.peer == Peer::Active {
             self.peer = Peer::Closed;
             self.last_ack = now;
@@ -306,7 +309,7 @@ impl Session {
                 let news = self.send.acknowledge_below(progress.receiving_next);
                 self.settle(news);
             }
-            Body::Terminate(progress) => self.terminate(progress),
+            Body::Terminate { progress, reads } => self.terminate(progress, reads, now),
         }
     }
 
@@ -326,12 +329,15 @@ impl Session {
         }
     }
 
-    fn terminate(&mut self, progress: Progress) {
+    fn terminate(&mut self, progress: Progress, reads: bool, now: u64) {
         let news = self.send.acknowledge_below(progress.receiving_next);
         self.settle(news);
         self.cut_off |=
             self.peer != Peer::Terminated && before(self.receive.next(), progress.sending_next);
         self.peer = Peer::Terminated;
+        if !reads {
+            self.hang_up(now);
+        }
         // It is repeated until it is answered: by our own end, or by a sign of life.
         self.ping |= !matches!(self.local, Local::Terminating { .. });
     }

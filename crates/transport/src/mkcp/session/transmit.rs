@@ -89,8 +89,16 @@ impl Session {
     /// Gives up what has not arrived.
     pub(super) fn cut(&mut self, now: u64) {
         if matches!(self.local, Local::Active | Local::Closing { .. }) {
-            self.send.clear();
             self.given_up = true;
+            self.hang_up(now);
+        }
+    }
+
+    /// Nobody reads at the other side. The end is told at once: v2ray keeps its socket for 8 s more if it is not, and as
+    /// it lets the system give the same port to several of its sockets, what is for a new one then goes to the old.
+    pub(super) fn hang_up(&mut self, now: u64) {
+        if matches!(self.local, Local::Active | Local::Closing { .. }) {
+            self.send.clear();
             self.local = Local::Terminating { since: now, told: 0, next: now };
         }
     }
@@ -182,7 +190,7 @@ impl Session {
             if next <= now {
                 let wait = (self.rtt.timeout() << told.min(8)).min(2 * SECOND);
                 self.local = Local::Terminating { since, told: told + 1, next: now + wait };
-                self.writer().terminate(out, progress);
+                self.writer().terminate(out, progress, self.reading);
             }
         } else if self.local != Local::Terminated && (self.ping || self.ping_at() <= now) {
             self.ping = false;
