@@ -104,7 +104,7 @@ impl Shared {
             io::ErrorKind::ConnectionReset => {
                 format!("{peer} has closed, and not everything has arrived")
             }
-            io::ErrorKind::BrokenPipe => "this side has closed already".to_owned(),
+            io::ErrorKind::BrokenPipe => format!("{peer} or this side has closed already"),
             kind => format!("{peer}: {kind}"),
         };
         io::Error::new(kind, format!("mkcp: {why}"))

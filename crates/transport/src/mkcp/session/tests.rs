@@ -313,10 +313,57 @@ fn a_peer_that_has_gone_is_noticed_when_it_does_not_listen() {
     world.exchange(1000);
     world.sessions[0].detach(world.now);
     world.run(Duration::from_secs(1));
-    world.sessions[1].write(&[1; 100_000]).unwrap();
-    world.run(Duration::from_secs(10));
-    assert_eq!(world.sessions[1].write(b"x").unwrap_err(), io::ErrorKind::ConnectionReset);
+    assert!(world.ended(1));
+    assert_eq!(world.sessions[1].write(b"x").unwrap_err(), io::ErrorKind::BrokenPipe);
+    world.run(Duration::from_secs(1));
     assert!(world.sessions.iter().all(Session::is_over));
+
+    // One that has closed and acknowledges nothing.
+    let mut world = World::plain();
+    let progress = Progress { sending_next: 0, receiving_next: 0, timeout: 100 };
+    let close = Segment { conversation: 7, close: true, body: Body::Ping(progress) };
+    world.sessions[0].write(b"lost").unwrap();
+    world.path.loss = 100;
+    world.run(Duration::from_millis(10));
+    world.sessions[0].input(&close, world.now);
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.end(0).unwrap_err(), io::ErrorKind::ConnectionReset);
+}
+
+/// v2ray keeps the socket of a conversation that it has terminated for 8 s, unless the same comes back. Meanwhile its
+/// system may give the port to a new conversation, whose datagrams then go to the old socket.
+#[test]
+fn an_end_of_v2ray_is_answered_whatever_is_on_the_way() {
+    for closing in [false, true] {
+        let mut world = World::plain();
+        world.exchange(5000);
+        // v2ray acknowledges no more.
+        world.path.loss = 100;
+        world.sessions[0].write(&[1; 5000]).unwrap();
+        if closing {
+            world.sessions[0].close(world.now);
+        }
+        world.flush();
+        let (now, session) = (world.now, &mut world.sessions[0]);
+        let progress = Progress {
+            sending_next: session.receive.next(),
+            receiving_next: session.send.first(),
+            timeout: 100,
+        };
+        let body = Body::Terminate { progress, reads: false };
+        session.input(&Segment { conversation: 7, close: false, body }, now);
+        let mut out = Vec::new();
+        assert!(session.transmit(now, &mut out));
+        let answer = Segments(&out).last().unwrap();
+        assert!(matches!(answer.body, Body::Terminate { .. }), "{answer:?}");
+        assert!(matches!(session.end(), Ok(Read::End)));
+        assert!(session.is_flushed() && session.is_writable());
+        assert_eq!(session.write(b"x").unwrap_err(), io::ErrorKind::BrokenPipe);
+        // Its socket is gone now, and the system says so.
+        session.fail(io::ErrorKind::ConnectionRefused);
+        assert!(session.is_over());
+        assert!(matches!(session.end(), Ok(Read::End)));
+    }
 }
 
 /// v2ray's states (`connection.go`), as far as they can be seen from outside.
@@ -324,7 +371,8 @@ fn a_peer_that_has_gone_is_noticed_when_it_does_not_listen() {
 fn states_follow_what_the_peer_says() {
     let progress = Progress { sending_next: 0, receiving_next: 0, timeout: 100 };
     let close = Segment { conversation: 7, close: true, body: Body::Ping(progress) };
-    let terminate = Segment { conversation: 7, close: false, body: Body::Terminate(progress) };
+    let body = Body::Terminate { progress, reads: false };
+    let terminate = Segment { conversation: 7, close: false, body };
     let mut out = Vec::new();
 
     let mut world = World::plain();
@@ -333,7 +381,8 @@ fn states_follow_what_the_peer_says() {
     assert_eq!((session.local, session.peer), (Local::Active, Peer::Closed));
     assert!(matches!(session.end(), Ok(Read::Wait)), "its data may still be on the way");
     session.input(&terminate, now);
-    assert_eq!((session.local, session.peer), (Local::Active, Peer::Terminated));
+    assert!(matches!(session.local, Local::Terminating { told: 0, .. }), "it reads nothing");
+    assert_eq!(session.peer, Peer::Terminated);
     assert!(matches!(session.end(), Ok(Read::End)));
     session.detach(now);
     session.transmit(now, &mut out);
@@ -372,7 +421,8 @@ fn strays_open_nothing() {
     assert!(!Session::opens(&segment(true, Body::Ping(at(0, 0)))));
     assert!(!Session::opens(&segment(false, Body::Ping(at(1, 0)))));
     assert!(!Session::opens(&segment(false, Body::Ping(at(0, 1)))));
-    assert!(!Session::opens(&segment(false, Body::Terminate(at(0, 0)))));
+    let terminate = Body::Terminate { progress: at(0, 0), reads: false };
+    assert!(!Session::opens(&segment(false, terminate)));
     assert!(!Session::opens(&segment(false, data(40, 39))));
 }
 
