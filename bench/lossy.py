@@ -132,6 +132,7 @@ async def download(program, settings, options, folder) -> float:
         relay.front.transport.close()
         for opening in relay.clients.values():
             opening.result()[0].close()
+        await asyncio.sleep(0.2)  # they are closed by the event loop
 
 
 async def main():
