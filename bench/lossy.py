@@ -3,9 +3,9 @@
 
     python3 bench/lossy.py --rosn target/release/rosn
 
-Between the two ends of a tunnel a relay drops 5 % of all datagrams and holds back each for 50 ms, in both directions,
-by a seeded random number generator. 50 MiB are downloaded and compared. (A relay, and not netem, because that needs a
-module of the kernel that many machines lack.)
+Between the two ends of a tunnel a relay (`lg relay`) drops 5 % of all datagrams and holds back each for 50 ms, in both
+directions, by a seeded random number generator. 50 MiB are downloaded and compared. (A relay, and not netem, because
+that needs a module of the kernel that many machines lack.)
 """
 import argparse
 import asyncio
@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness.peers import LG
+
 SIZE = 50 << 20
 DATA = random.Random(11).randbytes(1 << 20) * (SIZE >> 20)
 ORIGIN, ENTRY, RELAY, MIDDLE = 22100, 22101, 22102, 22103
@@ -25,48 +27,6 @@ SETTINGS = {
     "mkcp-default": {},
     "mkcp-congestion": {"mtu": 1350, "tti": 20, "uplinkCapacity": 50, "downlinkCapacity": 100, "congestion": True},
 }
-
-
-class Direction(asyncio.DatagramProtocol):
-    """Passes on datagrams, late or never."""
-
-    def __init__(self, relay, seed):
-        self.relay, self.random, self.transport = relay, random.Random(seed), None
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def datagram_received(self, data, source):
-        if self.random.random() >= self.relay.loss:
-            asyncio.get_running_loop().call_later(self.relay.delay, self.relay.deliver, self, data, source)
-
-
-class Relay:
-    """One listening socket, and one towards the listener for each client."""
-
-    def __init__(self, loss, delay):
-        self.loss, self.delay, self.clients = loss, delay, {}
-
-    async def start(self):
-        loop = asyncio.get_running_loop()
-        _, self.front = await loop.create_datagram_endpoint(lambda: Direction(self, 1), local_addr=("127.0.0.1", RELAY))
-
-    def deliver(self, direction, data, source):
-        if direction is self.front:
-            asyncio.get_running_loop().create_task(self.forward(data, source))
-        elif not self.front.transport.is_closing():
-            self.front.transport.sendto(data, direction.client)
-
-    async def forward(self, data, source):
-        if source not in self.clients:
-            loop = asyncio.get_running_loop()
-            opening = loop.create_datagram_endpoint(
-                lambda: Direction(self, len(self.clients) + 2), remote_addr=("127.0.0.1", MIDDLE))
-            self.clients[source] = asyncio.ensure_future(opening)
-        _, back = await asyncio.shield(self.clients[source])
-        back.client = source
-        if not back.transport.is_closing():
-            back.transport.sendto(data)
 
 
 def rosn_config(folder, settings, address, to, side):
@@ -111,8 +71,9 @@ async def download(program, settings, options, folder) -> float:
             path.write_text(json.dumps(v2ray_config(stream, address, to, side)))
             command = [options.v2ray, "-config", str(path)]
         ends.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-    relay = Relay(options.loss / 100, options.delay / 1000)
-    await relay.start()
+    command = [str(LG), "relay", "--port", str(RELAY), "--addr", f"127.0.0.1:{MIDDLE}", "--loss", str(options.loss),
+               "--delay", str(options.delay)]
+    ends.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
     try:
         await asyncio.sleep(1)
         began = time.monotonic()
@@ -129,10 +90,6 @@ async def download(program, settings, options, folder) -> float:
             end.terminate()
         for end in ends:
             end.wait(10)
-        relay.front.transport.close()
-        for opening in relay.clients.values():
-            opening.result()[0].close()
-        await asyncio.sleep(0.2)  # they are closed by the event loop
 
 
 async def main():
@@ -140,7 +97,7 @@ async def main():
     parser.add_argument("--rosn", default="target/release/rosn")
     parser.add_argument("--v2ray", default="v2ray")
     parser.add_argument("--loss", type=float, default=5, help="per cent, in each direction")
-    parser.add_argument("--delay", type=float, default=50, help="milliseconds, in each direction")
+    parser.add_argument("--delay", type=int, default=50, help="milliseconds, in each direction")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rosn-lossy-"))

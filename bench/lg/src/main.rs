@@ -9,10 +9,11 @@
 //! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--with-backend]
 //! lg download|upload --addr A [--conns N] [--secs S] [--with-backend]
 //! lg idle  --addr A [--conns N]
+//! lg relay --port P --addr A [--loss PERCENT] [--delay MS] [--seed N]
 //! ```
 //!
 //! `http` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
-//! had its response, and holds them until standard input closes.
+//! had its response, and holds them until standard input closes. `relay` loses and delays datagrams.
 
 mod args;
 mod backend;
@@ -20,6 +21,7 @@ mod bulk;
 mod histogram;
 mod http;
 mod idle;
+mod relay;
 mod request;
 mod response;
 mod sys;
@@ -36,7 +38,10 @@ fn main() -> ExitCode {
         "download" => bulk::run(&args, bulk::Direction::Download),
         "upload" => bulk::run(&args, bulk::Direction::Upload),
         "idle" => idle::run(&args),
-        other => Err(format!("unknown mode {other:?}: backend, http, download, upload or idle")),
+        "relay" => relay::run(&args),
+        other => {
+            Err(format!("unknown mode {other:?}: backend, http, download, upload, idle or relay"))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
