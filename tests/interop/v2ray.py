@@ -312,23 +312,32 @@ async def run(tunnel: Tunnel, origin: Origin, heavy: asyncio.Semaphore) -> list[
     """Everything through one tunnel; returns what failed."""
     failed = []
 
+    # About one mKCP connection in a thousand fails by v2ray's own doing where the machine is busy: it dials from ports
+    # that two of its sockets share (SO_REUSEPORT), and closes connections when a difference of times underflows.
+    tries = 2 if tunnel.case.name.startswith("mkcp") and "v2ray" in (tunnel.dials, tunnel.listens) else 1
+
     async def step(name, work, limit=60):
-        try:
-            await asyncio.wait_for(work, limit)
-        except Exception as error:  # whatever it is, the other steps are run
-            failed.append(f"{name}: {type(error).__name__} {error}")
+        for left in reversed(range(tries)):
+            try:
+                return await asyncio.wait_for(work(), limit)
+            except Exception as error:  # whatever it is, the other steps are run
+                text = f"{name}: {type(error).__name__} {error}"
+                if left:
+                    print(f"again  {tunnel.name}: {text}", flush=True)
+                else:
+                    failed.append(text)
 
     async def moving():
         async with heavy:
-            await step("8 MiB download", download(tunnel))
-            await step("4 MiB echo", echo(tunnel, 4 * MIB))
-            await step("40 at once", many(tunnel))
+            await step("8 MiB download", lambda: download(tunnel))
+            await step("4 MiB echo", lambda: echo(tunnel, 4 * MIB))
+            await step("40 at once", lambda: many(tunnel))
 
     async def waiting():
         if tunnel.case.server_first:
-            await step("server speaks first", server_first(tunnel), 20)
-        await step("origin closes", origin_closes(tunnel), 30)
-        await step("client closes", client_closes(tunnel, origin), 50)
+            await step("server speaks first", lambda: server_first(tunnel), 20)
+        await step("origin closes", lambda: origin_closes(tunnel), 30)
+        await step("client closes", lambda: client_closes(tunnel, origin), 50)
 
     await asyncio.gather(moving(), waiting())
     return failed
