@@ -1,5 +1,7 @@
 //! Hooks of the whole process. Other tests of this binary run beside, so these hooks look at their own sockets only.
 
+use std::time::Instant;
+
 use rosn_net::hook::{Decision, HookGuard, install, installed};
 use rosn_net::{Bound, bind_udp};
 
