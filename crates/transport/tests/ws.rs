@@ -35,7 +35,12 @@ async fn both_ways(client: Stream, server: Accepted, count: usize) {
         async move {
             let (mut read, mut write) = tokio::io::split(stream);
             let mut got = vec![0; bytes.len()];
-            let (sent, received) = tokio::join!(write.write_all(&bytes), read.read_exact(&mut got));
+            let send = async {
+                write.write_all(&bytes).await?;
+                // The last frame may be held back where the peer was slow.
+                write.flush().await
+            };
+            let (sent, received) = tokio::join!(send, read.read_exact(&mut got));
             sent.unwrap();
             received.unwrap();
             assert!(got == *bytes);
