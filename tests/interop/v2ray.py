@@ -314,7 +314,7 @@ async def run(tunnel: Tunnel, origin: Origin, heavy: asyncio.Semaphore) -> list[
 
     # About one mKCP connection in a thousand fails by v2ray's own doing where the machine is busy: it dials from ports
     # that two of its sockets share (SO_REUSEPORT), and closes connections when a difference of times underflows.
-    tries = 2 if tunnel.case.name.startswith("mkcp") and "v2ray" in (tunnel.dials, tunnel.listens) else 1
+    tries = 3 if tunnel.case.name.startswith("mkcp") and "v2ray" in (tunnel.dials, tunnel.listens) else 1
 
     async def step(name, work, limit=60):
         for left in reversed(range(tries)):

@@ -117,7 +117,10 @@ fn over_udp(
         waiting: environment.limits.handshakes,
         conversations: environment.limits.sessions,
     });
-    Ok(Environment { net, ..environment.clone() })
+    let mut limits = environment.limits;
+    // v2ray may dial from a port that an older socket of its own holds for up to 10 s more, and which gets our answers.
+    limits.handshake_timeout *= 2;
+    Ok(Environment { net, limits, ..environment.clone() })
 }
 
 /// A network whose stream sockets are mKCP conversations: so the layers above (names, PROXY headers, TLS) are those of
