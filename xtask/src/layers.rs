@@ -9,7 +9,7 @@ use crate::workspace::{Package, Workspace, root};
 const TIERS: &[&[&str]] = &[
     &["rosn-base", "rosn-trace"],
     &["rosn-route", "rosn-config", "rosn-h1", "rosn-net", "rosn-tls"],
-    &["rosn-cluster", "rosn-telemetry", "rosn-transport"],
+    &["rosn-cluster", "rosn-http", "rosn-telemetry", "rosn-transport"],
     &["rosn-proxy"],
     &["rosn-admin", "rosn-worker"],
     &["rosn-server"],

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::{HeaderMap, StatusCode};
+
 use crate::{Event, Interest, Pending};
 
 /// Sees what happens.
@@ -16,7 +18,19 @@ pub trait ClientTrace: Send + Sync + 'static {
     /// Something happened `at` that time. It is called on any thread, by several at a time, and also after the dial
     /// has ended. It must neither block nor panic.
     fn event(&self, at: Instant, event: &Event<'_>);
+
+    /// An interim response came; called only with [`Interest::INFORMATIONAL`], right after its event.
+    ///
+    /// # Errors
+    /// An error ends the request with it.
+    fn informational(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), BoxError> {
+        let _ = (status, headers);
+        Ok(())
+    }
 }
+
+/// An error of any kind.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<T: ClientTrace + ?Sized> ClientTrace for Arc<T> {
     fn interest(&self) -> Interest {
@@ -25,6 +39,10 @@ impl<T: ClientTrace + ?Sized> ClientTrace for Arc<T> {
 
     fn event(&self, at: Instant, event: &Event<'_>) {
         T::event(self, at, event);
+    }
+
+    fn informational(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), BoxError> {
+        T::informational(self, status, headers)
     }
 }
 
@@ -66,6 +84,26 @@ impl TraceHandle {
         if let Some(inner) = self.interested(kind) {
             inner.deliver(kind, &event());
         }
+    }
+
+    /// Reports an interim response, and asks whether the request may go on.
+    ///
+    /// # Errors
+    /// All traces are asked; the error of the first in the order of calling counts.
+    pub fn informational(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), BoxError> {
+        let Some(inner) = self.interested(Interest::INFORMATIONAL) else { return Ok(()) };
+        inner.deliver(Interest::INFORMATIONAL, &Event::Informational { status, headers });
+        let asked = inner.traces.iter().filter(|(i, _)| i.intersects(Interest::INFORMATIONAL));
+        asked.fold(Ok(()), |before, (_, trace)| {
+            let own = trace.informational(status, headers);
+            before.and(own)
+        })
+    }
+
+    /// Whether anybody sees events of these kinds.
+    #[inline]
+    pub fn wants(&self, kinds: Interest) -> bool {
+        self.interested(kinds).is_some()
     }
 
     /// Reports a `*Start` event, and promises its `*Done`.

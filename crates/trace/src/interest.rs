@@ -19,9 +19,20 @@ impl Interest {
     pub const TLS: Self = Self(1 << 3);
     /// `HandshakeStart`, `HandshakeDone`.
     pub const HANDSHAKE: Self = Self(1 << 4);
-    /// The begin and the end of each phase.
-    pub const TIMINGS: Self =
-        Self(Self::DNS.0 | Self::CONNECT.0 | Self::PROXY.0 | Self::TLS.0 | Self::HANDSHAKE.0);
+    /// `GetConn`, `PoolWait`, `GotConn`, `GetConnFailed`, `PutIdle`.
+    pub const POOL: Self = Self(1 << 5);
+    /// `WroteHeaders`, `Wait100`, `Got100`, `WroteRequest`.
+    pub const WRITE: Self = Self(1 << 6);
+    /// `FirstResponseByte`, `ResponseHead`, `ResponseBodyDone`, `Upgraded`.
+    pub const READ: Self = Self(1 << 7);
+    /// `Retry`.
+    pub const RETRY: Self = Self(1 << 8);
+    /// `Informational`, and the right to a veto: [`ClientTrace::informational`](crate::ClientTrace::informational).
+    pub const INFORMATIONAL: Self = Self(1 << 9);
+    /// `WroteHeaderField`.
+    pub const FIELDS: Self = Self(1 << 10);
+    /// The begin and the end of each phase: all but `INFORMATIONAL` and `FIELDS`.
+    pub const TIMINGS: Self = Self((1 << 9) - 1);
     /// All, also what later versions add.
     pub const ALL: Self = Self(u32::MAX);
 

@@ -47,8 +47,8 @@ mod pending;
 mod timings;
 
 pub use callbacks::Callbacks;
-pub use event::{Cancelled, DialId, ErrorRef, Event, TlsInfo};
-pub use handle::{ClientTrace, TraceHandle};
+pub use event::{Cancelled, ConnId, DialId, ErrorRef, Event, GotConnInfo, NotReused, TlsInfo};
+pub use handle::{BoxError, ClientTrace, TraceHandle};
 pub use interest::Interest;
 pub use pending::Pending;
 pub use timings::{Snapshot, Span, Timings};

@@ -133,6 +133,7 @@ impl ClientTrace for Timings {
             Event::TlsDone { .. } => self.tls.ended(nanos),
             Event::HandshakeStart { .. } => self.handshake.began(nanos),
             Event::HandshakeDone { .. } => self.handshake.ended(nanos),
+            _ => {}
         }
     }
 }

@@ -8,12 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use rosn_base::Buf;
 use rosn_h1::{BodyDecoder, Framing, Limits, Method, Progress, ResponseHead, Version};
+use rosn_http::wire::{BodyBuffer, MessageWriter, WriteError, poll_read};
 use rosn_net::Stream;
 
-use super::body::{BodyBuffer, poll_read};
 use super::failure::Failure;
 use super::headers::Fields;
-use super::writer::{MessageWriter, WriteError};
 use crate::context::Worker;
 
 /// Interim responses that are passed on before the upstream is given up.

@@ -10,11 +10,11 @@ use std::time::Duration;
 use rosn_cluster::{Endpoint, Outcome, Pick};
 use rosn_config::checked::{HttpProxy, Protocol};
 use rosn_h1::{BodyDecoder, Framing, Method, Version};
+use rosn_http::wire::BodyBuffer;
 use rosn_route::{Forward, HashPolicy, Route, Table};
 use tracing::{debug, warn};
 
 use super::attempt::RequestBody;
-use super::body::BodyBuffer;
 use super::converse::converse;
 use super::exchange::{Exchange, RequestFields};
 use super::failure::{Failure, Flags};

@@ -1,7 +1,6 @@
 //! HTTP/1.1 on the downstream side: one task serves one connection, request after request.
 
 mod attempt;
-mod body;
 mod converse;
 mod exchange;
 mod failure;
@@ -12,7 +11,6 @@ mod reply;
 mod request;
 mod respond;
 mod retry;
-mod writer;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -24,13 +22,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rosn_base::{Buf, Timer};
 use rosn_config::checked::{HttpProxy, IdleTimeout};
 use rosn_h1::{Limits, Progress, RequestError, RequestHead, ResponseHead};
+use rosn_http::wire::poll_read;
 use rosn_net::{ConnInfo, Stream};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::Service;
 use crate::upstream::{NEVER, nanos};
-use body::poll_read;
 use headers::HeaderList;
 
 /// What one exchange needs and the next one uses again. An idle connection has none.

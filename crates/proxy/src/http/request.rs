@@ -3,11 +3,11 @@
 use rosn_cluster::Endpoint;
 use rosn_config::checked::HostRewrite;
 use rosn_h1::{Framing, Name};
+use rosn_http::wire::MessageWriter;
 
 use super::exchange::Exchange;
 use super::forward::Sending;
 use super::headers::Fields;
-use super::writer::MessageWriter;
 
 /// Encodes the head of the request for an endpoint. Made anew for each try, always from the head as the
 /// client sent it, so that rewrites never compound.

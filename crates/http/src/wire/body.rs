@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// While [`BodyBuffer::retain`] is on, payload that was written stays at the front, so that it can
 /// be sent again; it is given up when the room is needed.
 #[derive(Debug)]
-pub(crate) struct BodyBuffer {
+pub struct BodyBuffer {
     bytes: Buf,
     /// Payload from the front of `bytes` to here was written already.
     sent: usize,
@@ -28,22 +28,22 @@ pub(crate) struct BodyBuffer {
 
 impl BodyBuffer {
     /// A buffer whose content is raw bytes of the body so far.
-    pub(crate) fn new(bytes: Buf, retain: bool) -> Self {
+    pub fn new(bytes: Buf, retain: bool) -> Self {
         Self { bytes, sent: 0, payload: 0, raw: 0, retain, whole: true }
     }
 
     /// Payload that waits to be written.
-    pub(crate) fn pending(&self) -> &[u8] {
+    pub fn pending(&self) -> &[u8] {
         &self.bytes.unread()[self.sent..self.payload]
     }
 
     /// Raw bytes that wait to be decoded.
-    pub(crate) fn raw(&self) -> &[u8] {
+    pub fn raw(&self) -> &[u8] {
         &self.bytes.unread()[self.raw..]
     }
 
     /// Says that `count` bytes of [`BodyBuffer::pending`] were written.
-    pub(crate) fn wrote(&mut self, count: usize) {
+    pub fn wrote(&mut self, count: usize) {
         self.sent += count;
         debug_assert!(self.sent <= self.payload);
         if !self.retain {
@@ -52,18 +52,18 @@ impl BodyBuffer {
     }
 
     /// Whether the body could be sent from its start once more.
-    pub(crate) fn can_replay(&self) -> bool {
+    pub fn can_replay(&self) -> bool {
         self.whole
     }
 
     /// Starts over with the first byte; only where [`BodyBuffer::can_replay`].
-    pub(crate) fn replay(&mut self) {
+    pub fn replay(&mut self) {
         debug_assert!(self.whole);
         self.sent = 0;
     }
 
     /// Gives up what was written already: it will not be sent again.
-    pub(crate) fn stop_retaining(&mut self) {
+    pub fn stop_retaining(&mut self) {
         self.retain = false;
         self.discard();
     }
@@ -72,7 +72,7 @@ impl BodyBuffer {
     ///
     /// # Errors
     /// The peer broke the framing of the body.
-    pub(crate) fn decode(&mut self, decoder: &mut BodyDecoder) -> Result<bool, BodyError> {
+    pub fn decode(&mut self, decoder: &mut BodyDecoder) -> Result<bool, BodyError> {
         if decoder.is_end() {
             return Ok(true);
         }
@@ -94,7 +94,7 @@ impl BodyBuffer {
     /// Reads more raw bytes, as many as there is room for; `Ok(0)` is the end of the stream.
     ///
     /// The caller makes sure that [`BodyBuffer::has_room`].
-    pub(crate) fn poll_fill(
+    pub fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
@@ -103,7 +103,7 @@ impl BodyBuffer {
     }
 
     /// Whether more can be read, after giving up what was kept for a replay where that helps.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub fn has_room(&mut self) -> bool {
         if self.bytes.room().is_empty() {
             self.bytes.compact();
         }
@@ -115,12 +115,12 @@ impl BodyBuffer {
     }
 
     /// Whether nothing more can be read without giving something up.
-    pub(crate) fn is_full(&mut self) -> bool {
+    pub fn is_full(&mut self) -> bool {
         self.bytes.room().is_empty()
     }
 
     /// The storage, with the raw bytes that belong to what follows the body.
-    pub(crate) fn into_rest(mut self) -> Buf {
+    pub fn into_rest(mut self) -> Buf {
         self.bytes.consume(self.raw);
         self.bytes
     }
@@ -153,7 +153,7 @@ impl BodyBuffer {
 ///
 /// This goes through `poll_read` and not `try_read`, because a read that does not fill the room tells
 /// tokio that there is no more, which saves the next, failing system call.
-pub(crate) fn poll_read(
+pub fn poll_read(
     cx: &mut Context<'_>,
     stream: &mut Stream,
     buf: &mut Buf,

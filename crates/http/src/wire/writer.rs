@@ -8,13 +8,13 @@ use rosn_h1::{BodyEncoder, BodyError, Frame, Framing};
 use rosn_net::Stream;
 use tokio::io::AsyncWrite;
 
-use super::body::BodyBuffer;
+use super::BodyBuffer;
 
 /// What of one message was not yet written.
 ///
 /// Head, frames and end go out together in one `writev` where they are there together.
 #[derive(Debug)]
-pub(crate) struct MessageWriter {
+pub struct MessageWriter {
     head: Vec<u8>,
     head_at: usize,
     encoder: BodyEncoder,
@@ -26,9 +26,9 @@ pub(crate) struct MessageWriter {
     /// The stream may hold back bytes that it took.
     unflushed: bool,
     /// Bytes written in all.
-    pub(crate) written: u64,
+    pub written: u64,
     /// Bytes of the body that were written, or are about to be.
-    pub(crate) payload: u64,
+    pub payload: u64,
 }
 
 /// A frame of the body whose size was announced.
@@ -43,7 +43,7 @@ struct OpenFrame {
 impl MessageWriter {
     /// A writer of a message with this encoded head; `tail` is an empty buffer. Both come back by
     /// [`MessageWriter::into_buffers`].
-    pub(crate) fn new(head: Vec<u8>, tail: Vec<u8>, framing: Framing) -> Self {
+    pub fn new(head: Vec<u8>, tail: Vec<u8>, framing: Framing) -> Self {
         let encoder = BodyEncoder::new(framing);
         Self {
             head,
@@ -60,19 +60,19 @@ impl MessageWriter {
     }
 
     /// The buffers of the head and of the end, for reuse.
-    pub(crate) fn into_buffers(mut self) -> (Vec<u8>, Vec<u8>) {
+    pub fn into_buffers(mut self) -> (Vec<u8>, Vec<u8>) {
         self.head.clear();
         self.tail.clear();
         (self.head, self.tail)
     }
 
     /// Whether the whole message was written.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.ended && !self.is_waiting()
     }
 
     /// Whether something that is there still waits for the peer.
-    pub(crate) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         self.unflushed
             || self.frame.is_some()
             || self.head_at < self.head.len()
@@ -82,7 +82,7 @@ impl MessageWriter {
     /// Writes as much of what is there as the peer takes; ready when all of it is written.
     ///
     /// With `end`, the payload in `body` is the last, and these trailers follow it.
-    pub(crate) fn poll_write(
+    pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
@@ -198,7 +198,7 @@ fn take(at: &mut usize, end: usize, count: usize) -> usize {
 
 /// Why a message could not be written.
 #[derive(Debug)]
-pub(crate) enum WriteError {
+pub enum WriteError {
     /// The peer is gone.
     Io(io::Error),
     /// The other side sent more or fewer bytes than it announced.
