@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from harness import allocations, cpu, memory, report, routes
-from harness.peers import OUT, Peer, Running, known, start_peer
+from harness.peers import OUT, Peer, Running, known, other_rosn, start_peer
 from harness.workloads import ALL, ALLOCATIONS, CPU, MEMORY, Workload
 
 DEFAULT_PEERS = "nginx,haproxy,haproxy-splice,envoy,pingora"
@@ -26,6 +26,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     peers = known(options.rosn)
     chosen = [peers[name] for name in options.peers] + ([peers["rosn"]] if options.rosn else [])
+    chosen += [other_rosn(options.rosn_b)] if options.rosn_b else []
     name = time.strftime("%Y%m%d-%H%M%S")
     records: list[dict] = []
     with open(OUT / f"{name}.jsonl", "w") as file:
@@ -41,7 +42,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    words = lambda text: text.split(",")
+    words = lambda text: text.split(",") if text else []
     parser.add_argument("--peers", type=words, default=words(DEFAULT_PEERS), help=f"default {DEFAULT_PEERS}")
     parser.add_argument("--workloads", type=words, default=ALL, help=f"some of {','.join(ALL)}")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each workload and peer")
@@ -50,6 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--retries", type=int, default=6, help="of a run that something else disturbed")
     parser.add_argument("--quiet", type=float, default=60, help="seconds to wait for both cores to be idle before a run")
     parser.add_argument("--rosn", help="rosn's binary")
+    parser.add_argument("--rosn-b", help="a second binary of rosn, to compare the first with")
     parser.add_argument("--rosn-system-allocator", help="rosn's binary built without jemalloc")
     options = parser.parse_args()
     unknown = [name for name in options.workloads if name not in ALL]
@@ -78,14 +80,15 @@ def compare(options: argparse.Namespace, peers: list[Peer], workloads: list[Work
     running: dict[tuple[str, ...], Running] = {}
     try:
         for workload in workloads:
-            able = [peer for peer in peers if workload.tcp or not peer.tcp_only]
+            able = [peer for peer in peers if workload.suits(peer)]
             for peer in able:
                 command = tuple(peer.command_for(workload.port))
                 if command not in running:
                     running[command] = start_peer(peer, workload.port)
                 cpu.measure(peer, running[command], workload, 1)  # warm-up
             for number in range(options.rounds):
-                for peer in able:
+                # the other way round in every second round, so that a drift favours nobody
+                for peer in able[::-1] if number % 2 else able:
                     proxy = running[tuple(peer.command_for(workload.port))]
                     yield {**undisturbed(options, peer, proxy, workload), "round": number}
     finally:

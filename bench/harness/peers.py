@@ -3,6 +3,7 @@
 Every peer has a base port. It listens on base+1 (HTTP/1.1 to 9000), base+4 (TCP to 9002), base+5 (TCP to
 9000) and base+7 (TCP to 9003), on 127.0.0.1.
 """
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,9 @@ BENCH = Path(__file__).resolve().parent.parent
 OUT = BENCH / "out"
 LG = BENCH / "lg/target/release/lg"
 PINGORA = BENCH / "pingora-peer/target/release/pingora-peer"
+
+# the name of a second binary
+OTHER = "rosn-b"
 
 PROXY_CPU, GENERATOR_CPU = "0", "1"
 HTTP, SOURCE, BACKEND, SINK = 1, 4, 5, 7
@@ -27,7 +31,7 @@ class Peer:
     # a second process for TCP, where one process cannot be held to one thread for both
     tcp_command: list[str] | None = None
     env: dict[str, str] = field(default_factory=dict)
-    # does not do HTTP
+    # takes part in TCP workloads and tunnels only
     tcp_only: bool = False
     # virtual hosts of its route table; the generator then names them
     hosts: int = 0
@@ -52,6 +56,19 @@ def known(rosn: str | None) -> dict[str, Peer]:
     if rosn:
         peers.append(Peer("rosn", 8600, [rosn, "start", "-c", f"{BENCH}/conf/rosn.json"]))
     return {peer.name: peer for peer in peers}
+
+
+def other_rosn(binary: str) -> Peer:
+    """A second binary of rosn with the same configuration on other ports."""
+    base, folder = 8900, OUT / OTHER
+    folder.mkdir(exist_ok=True)
+    config = json.loads((BENCH / "conf/rosn.json").read_text())
+    for listener in config["servers"][0]["listeners"]:
+        host, port = listener["address"].split(":")
+        listener["address"] = f"{host}:{int(port) - 8600 + base}"
+    config["metrics"]["sinks"][0]["config"]["port"] = base + 9
+    (folder / "rosn.json").write_text(json.dumps({**config, "pid": f"{folder}/pid", "uds_dir": str(folder)}))
+    return Peer(OTHER, base, [binary, "start", "-c", f"{folder}/rosn.json"])
 
 
 class Running:

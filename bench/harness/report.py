@@ -1,13 +1,14 @@
 """The results as Markdown tables: medians, and rosn's ratio to each peer of the same run."""
-from statistics import median
+from statistics import median, quantiles
 
+from .peers import OTHER
 from .workloads import CPU
 
 
 def render(records: list[dict], conditions: str) -> str:
     parts = ["# rosn side by side", conditions]
     plain = [one for one in records if one.get("workload") != "routes"]
-    parts += _cost(plain) + _speed(plain) + _memory(records) + _allocations(records) + _routes(records)
+    parts += _cost(plain) + _other(plain) + _speed(plain) + _memory(records) + _allocations(records) + _routes(records)
     return "\n\n".join(parts) + "\n"
 
 
@@ -18,6 +19,25 @@ def _cost(records: list[dict]) -> list[str]:
     return ["## CPU of the proxy", "Microseconds for each request; seconds for each GiB in the bulk workloads "
             "(`l4-dl*`, `l4-ul*`). Lower is better. In brackets: rosn's cost divided by this peer's.",
             _table("workload", cells, lambda value: f"{value:.3g}"), _spread(records)]
+
+
+def _other(records: list[dict]) -> list[str]:
+    """Two binaries of rosn: their ratio in each round, which a slow drift of the machine leaves alone."""
+    costs = {(one["workload"], one["peer"], one["round"]): one["cost"] for one in records if one["kind"] == "cpu"}
+    ratios: dict[str, list[float]] = {}
+    for (workload, peer, number), cost in costs.items():
+        other = costs.get((workload, OTHER, number))
+        if peer == "rosn" and other:
+            ratios.setdefault(workload, []).append(cost / other)
+    if not ratios:
+        return []
+    rows = []
+    for name, found in ratios.items():
+        # quartiles, so that one bad round does not count
+        low, middle, high = quantiles(found, n=4, method="inclusive") if len(found) > 1 else found * 3
+        rows.append([name, f"{middle:.3f}", f"{low:.3f} to {high:.3f}", f"{min(found):.3f} to {max(found):.3f}", str(len(found))])
+    return ["## rosn divided by rosn-b", "CPU for each request, round by round.",
+            _markdown(["workload", "median", "middle half", "all", "rounds"], rows)]
 
 
 def _speed(records: list[dict]) -> list[str]:

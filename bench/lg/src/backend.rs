@@ -1,7 +1,7 @@
 //! The origin behind every proxy: HTTP on 9000, a source of bytes on 9002, a sink on 9003.
 //!
 //! HTTP answers with 0, 1 KiB or 64 KiB by the last part of the path (`/0`, `/1k`, `/64k`), whatever
-//! stands before it.
+//! stands before it; `/ws` becomes a WebSocket that echoes. Bodies of requests have a Content-Length.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,11 +10,19 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use memchr::memmem::{self, Finder};
 
 use crate::args::Outcome;
+use crate::echo::Echo;
+use crate::response::content_length;
 use crate::sys::{Event, Interest, Poller, Socket, would_block};
 
 const HTTP: u16 = 9000;
 const SOURCE: u16 = 9002;
 const SINK: u16 = 9003;
+
+/// The answer to the key of RFC 6455 section 1.3, the only one that the generator sends.
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// Its place among the responses.
+const SWITCH: usize = 3;
 
 /// The kinds of token; a token is `kind << 32 | descriptor`. The client's tokens have kind 0.
 const LISTEN: u64 = 1;
@@ -37,7 +45,8 @@ pub struct Backend {
     listeners: Vec<(Socket, u16)>,
     /// By descriptor.
     connections: Vec<Option<Connection>>,
-    responses: [Vec<u8>; 3],
+    /// Of 0, 1 KiB and 64 KiB, and the one that makes a WebSocket.
+    responses: [Vec<u8>; 4],
     scratch: Vec<u8>,
     end_of_head: Finder<'static>,
 }
@@ -47,6 +56,10 @@ struct Connection {
     port: u16,
     /// A request that has not come whole.
     partial: Vec<u8>,
+    /// Bytes of a request's body that have not come yet.
+    body_left: usize,
+    /// From the head that asked for it on.
+    echo: Option<Echo>,
     /// Responses that still have to go out: which, and from which byte on.
     queue: VecDeque<(usize, usize)>,
     /// The poller has been asked to say when there is room to write.
@@ -60,6 +73,8 @@ impl Connection {
             socket,
             port,
             partial: Vec::new(),
+            body_left: 0,
+            echo: None,
             queue: VecDeque::new(),
             stalled: false,
             close: false,
@@ -88,7 +103,7 @@ impl Backend {
         Ok(Self {
             listeners,
             connections: Vec::new(),
-            responses: [0, 1024, 65536].map(response),
+            responses: [response(0), response(1024), response(65536), SWITCHING.to_vec()],
             scratch: vec![b'z'; 262_144],
             end_of_head: Finder::new(b"\r\n\r\n"),
         })
@@ -167,7 +182,9 @@ impl Backend {
                 other => other?,
             };
             let waiting = connection.stalled;
-            self.take_requests(connection, count);
+            if !self.take(connection, count) {
+                return Ok(Fate::Drop);
+            }
             if !waiting {
                 self.flush(poller, connection)?;
             }
@@ -176,8 +193,8 @@ impl Backend {
         Ok(if done { Fate::Drop } else { Fate::Keep })
     }
 
-    /// Queues a response for each whole request among what was read.
-    fn take_requests(&self, connection: &mut Connection, count: usize) {
+    /// Takes what was read. `false`: it is not what the generator sends.
+    fn take(&self, connection: &mut Connection, count: usize) -> bool {
         let joined;
         let mut bytes = &self.scratch[..count];
         if !connection.partial.is_empty() {
@@ -185,14 +202,37 @@ impl Backend {
             joined = std::mem::take(&mut connection.partial);
             bytes = &joined;
         }
-        while let Some(end) = self.end_of_head.find(bytes) {
-            let head = &bytes[..end + 2];
-            connection.queue.push_back((size_asked(head), 0));
-            connection.close |= asks_to_close(head);
-            bytes = &bytes[end + 4..];
+        if connection.echo.is_none() {
+            bytes = self.take_requests(connection, bytes);
         }
-        if !bytes.is_empty() {
-            connection.partial = bytes.to_vec();
+        match &mut connection.echo {
+            Some(echo) => echo.feed(bytes),
+            None => {
+                connection.partial.extend_from_slice(bytes);
+                true
+            }
+        }
+    }
+
+    /// Queues a response for each whole request, and answers what stands behind the last.
+    fn take_requests<'a>(&self, connection: &mut Connection, mut bytes: &'a [u8]) -> &'a [u8] {
+        loop {
+            let body = connection.body_left.min(bytes.len());
+            connection.body_left -= body;
+            bytes = &bytes[body..];
+            let Some(end) = self.end_of_head.find(bytes) else { return bytes };
+            let head = &bytes[..end + 2];
+            bytes = &bytes[end + 4..];
+            let which = asked(head);
+            connection.queue.push_back((which, 0));
+            if which == SWITCH {
+                connection.echo = Some(Echo::default());
+                return bytes;
+            }
+            connection.close |= has_field(head, b"connection: close");
+            if head.starts_with(b"POST ") {
+                connection.body_left = content_length(head).unwrap_or(0);
+            }
         }
     }
 
@@ -211,6 +251,18 @@ impl Backend {
             }
             connection.queue.pop_front();
         }
+        while let Some(echo) = &mut connection.echo
+            && !echo.ready().is_empty()
+        {
+            let sent = match connection.socket.send(echo.ready()) {
+                Err(error) if would_block(&error) => {
+                    connection.stalled = true;
+                    return poller.change(&connection.socket, Interest::WRITE, token);
+                }
+                other => other?,
+            };
+            echo.sent(sent);
+        }
         if std::mem::take(&mut connection.stalled) {
             poller.change(&connection.socket, Interest::READ, token)?;
         }
@@ -227,23 +279,25 @@ fn response(body: usize) -> Vec<u8> {
 }
 
 /// The index of the response that the end of the path asks for.
-fn size_asked(head: &[u8]) -> usize {
+fn asked(head: &[u8]) -> usize {
     let line = &head[..memmem::find(head, b"\r\n").unwrap_or(0)];
     let path = line.strip_suffix(b" HTTP/1.1").unwrap_or(line);
     if path.ends_with(b"/1k") {
         1
     } else if path.ends_with(b"/64k") {
         2
+    } else if path.ends_with(b"/ws") && has_field(head, b"upgrade: websocket") {
+        SWITCH
     } else {
         0
     }
 }
 
-fn asks_to_close(head: &[u8]) -> bool {
-    const FIELD: &[u8] = b"connection: close";
+/// Does this field, in lower case, stand in the head?
+fn has_field(head: &[u8], field: &[u8]) -> bool {
     let mut ends = memmem::find_iter(head, b"\r\n");
     ends.any(|end| {
-        head.get(end + 2..end + 2 + FIELD.len())
-            .is_some_and(|field| field.eq_ignore_ascii_case(FIELD))
+        head.get(end + 2..end + 2 + field.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(field))
     })
 }

@@ -7,17 +7,20 @@
 //! ```text
 //! lg backend
 //! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--with-backend]
+//! lg ws    --addr A [--conns N] [--size BYTES] [--secs S] [--with-backend]
 //! lg download|upload --addr A [--conns N] [--secs S] [--with-backend]
 //! lg idle  --addr A [--conns N]
 //! lg relay --port P --addr A [--loss PERCENT] [--delay MS] [--seed N]
 //! ```
 //!
-//! `http` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
+//! `http`, `ws` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
 //! had its response, and holds them until standard input closes. `relay` loses and delays datagrams.
 
 mod args;
 mod backend;
 mod bulk;
+mod echo;
+mod frame;
 mod histogram;
 mod http;
 mod idle;
@@ -25,6 +28,7 @@ mod relay;
 mod request;
 mod response;
 mod sys;
+mod ws;
 
 use std::process::ExitCode;
 
@@ -35,13 +39,14 @@ fn main() -> ExitCode {
     let outcome = match args.mode() {
         "backend" => backend::serve(),
         "http" => http::run(&args),
+        "ws" => ws::run(&args),
         "download" => bulk::run(&args, bulk::Direction::Download),
         "upload" => bulk::run(&args, bulk::Direction::Upload),
         "idle" => idle::run(&args),
         "relay" => relay::run(&args),
-        other => {
-            Err(format!("unknown mode {other:?}: backend, http, download, upload, idle or relay"))
-        }
+        other => Err(format!(
+            "unknown mode {other:?}: backend, http, ws, download, upload, idle or relay"
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -62,7 +62,7 @@ impl Response {
 }
 
 /// The value of Content-Length in a head whose lines all end in CR LF.
-fn content_length(head: &[u8]) -> Option<usize> {
+pub fn content_length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"content-length:";
     for end in memmem::find_iter(head, b"\r\n") {
         let line = &head[end + 2..];
