@@ -1,0 +1,15 @@
+//! How connections of the client are made: whose turn it is first (a proxy or the server itself), dial, the proxy's
+//! handshake, TLS.
+//!
+//! A [`Connector`] turns the URI of a request into a [`Target`], by which a pool tells connections apart, and a target
+//! into a [`Connected`] stream. It keeps no connections itself.
+
+mod connector;
+mod error;
+mod proxy;
+mod target;
+
+pub use connector::{ConnectOptions, Connected, Connector};
+pub use error::{ConnectError, ProxyError};
+pub use proxy::{Proxies, Proxy, ProxyUrlError};
+pub use target::{Scheme, Target};

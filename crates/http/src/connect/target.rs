@@ -1,0 +1,149 @@
+//! Where a request goes, and by which way.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::Uri;
+use rosn_base::Addr;
+
+use super::{ConnectError, Proxy};
+
+/// The schemes that are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// 80 or 443.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a request goes, and by which way.
+///
+/// Targets are equal where the same connection serves both: a pool's key. An HTTP proxy takes requests for every
+/// `http` server over one connection, so these are all equal (Go's `connectMethodKey`).
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The server's `host:port`, always with the port, in lower case; an IPv6 address is in brackets.
+    pub authority: Arc<str>,
+    /// The proxy on the way there.
+    pub proxy: Option<Arc<Proxy>>,
+}
+
+impl Target {
+    /// The target of an absolute URI, reached directly. http::Uri holds no characters but ASCII: a name of others is
+    /// in punycode there.
+    ///
+    /// # Errors
+    /// [`ConnectError::Url`].
+    pub fn direct(uri: &Uri) -> Result<Self, ConnectError> {
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            Some(_) => return Err(ConnectError::url(uri, "its scheme is neither http nor https")),
+            None => return Err(ConnectError::url(uri, "it has no scheme")),
+        };
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() || host == "[]" {
+            return Err(ConnectError::url(uri, "it has no host"));
+        }
+        let port = match uri.port() {
+            Some(port) => port.as_u16(),
+            None if has_port(uri) => {
+                return Err(ConnectError::url(uri, "its port is no number up to 65535"));
+            }
+            None => scheme.default_port(),
+        };
+        if host.starts_with('[') && host[1..host.len() - 1].parse::<Ipv6Addr>().is_err() {
+            return Err(ConnectError::url(uri, "what is in brackets is no IPv6 address"));
+        }
+        let mut authority = format!("{host}:{port}");
+        authority.make_ascii_lowercase();
+        Ok(Self { scheme, authority: authority.into(), proxy: None })
+    }
+
+    /// The server's name or address; an IPv6 address is without brackets.
+    pub fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(&*self.authority, |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        let port = self.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.unwrap_or_else(|| self.scheme.default_port())
+    }
+
+    /// `host:port` of what is dialed: the proxy, or the server where there is none.
+    pub fn first_hop(&self) -> &str {
+        self.proxy.as_ref().map_or(&*self.authority, |proxy| proxy.authority())
+    }
+
+    /// The server's address.
+    pub(super) fn addr(&self) -> Addr {
+        let (host, port) = (self.host(), self.port());
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Addr::Ip((ip, port).into()),
+            Err(_) => Addr::Name(host.into(), port),
+        }
+    }
+
+    /// Whether requests name the server in an absolute URI, as those for `http` to an HTTP proxy do.
+    pub fn absolute_form(&self) -> bool {
+        self.scheme == Scheme::Http && self.proxy.as_ref().is_some_and(|proxy| proxy.is_http())
+    }
+
+    /// What tells its connections from others.
+    fn key(&self) -> (Scheme, Option<&Proxy>, Option<&str>) {
+        let authority = (!self.absolute_form()).then_some(&*self.authority);
+        (self.scheme, self.proxy.as_deref(), authority)
+    }
+}
+
+/// Whether something follows the host that ought to be a port.
+fn has_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let (_, after) = authority.rsplit_once(':').unwrap_or_default();
+    !after.is_empty() && !after.contains([']', '@'])
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Target {}
+
+impl Hash for Target {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
