@@ -195,6 +195,11 @@ pub enum Event<'a> {
         /// Why it failed.
         cause: ErrorRef<'a>,
     },
+    /// The request failed, and is not sent again. Where a phase failed before, this tells of the same failure in full.
+    Failed {
+        /// Why.
+        error: ErrorRef<'a>,
+    },
     /// The connection is no longer HTTP: 101, or 2xx to CONNECT.
     Upgraded {
         /// The connection.
@@ -225,7 +230,7 @@ impl<'a> Event<'a> {
             | Self::ResponseBodyDone { .. }
             | Self::Upgraded { .. } => Interest::READ,
             Self::Informational { .. } => Interest::INFORMATIONAL,
-            Self::Retry { .. } => Interest::RETRY,
+            Self::Retry { .. } | Self::Failed { .. } => Interest::RETRY,
         }
     }
 

@@ -93,11 +93,13 @@ impl TraceHandle {
     pub fn informational(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), BoxError> {
         let Some(inner) = self.interested(Interest::INFORMATIONAL) else { return Ok(()) };
         inner.deliver(Interest::INFORMATIONAL, &Event::Informational { status, headers });
-        let asked = inner.traces.iter().filter(|(i, _)| i.intersects(Interest::INFORMATIONAL));
-        asked.fold(Ok(()), |before, (_, trace)| {
-            let own = trace.informational(status, headers);
-            before.and(own)
-        })
+        let mut answer = Ok(());
+        for (_, trace) in inner.traces.iter().filter(|(i, _)| i.intersects(Interest::INFORMATIONAL))
+        {
+            // All are asked, also after one has refused.
+            answer = answer.and(trace.informational(status, headers));
+        }
+        answer
     }
 
     /// Whether anybody sees events of these kinds.

@@ -40,6 +40,8 @@
 //! ```
 
 mod callbacks;
+mod carry;
+mod context;
 mod event;
 mod handle;
 mod interest;
@@ -47,6 +49,8 @@ mod pending;
 mod timings;
 
 pub use callbacks::Callbacks;
+pub use carry::RequestTraceExt;
+pub use context::{CancelHandle, ContextError, RequestContext, SharedError, UntilCancelled};
 pub use event::{Cancelled, ConnId, DialId, ErrorRef, Event, GotConnInfo, NotReused, TlsInfo};
 pub use handle::{BoxError, ClientTrace, TraceHandle};
 pub use interest::Interest;
