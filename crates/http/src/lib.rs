@@ -2,4 +2,5 @@
 //! server whose connections can be hijacked.
 
 pub mod connect;
+pub mod hijack;
 pub mod wire;

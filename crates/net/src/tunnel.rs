@@ -44,6 +44,10 @@ pub enum TunnelReason {
     Reset(Side),
     /// The caller's idle deadline passed.
     Idle,
+    /// The caller's deadline for the whole tunnel passed.
+    Lifetime,
+    /// The caller shuts down.
+    Shutdown,
     /// Another error of that side's socket, such as a dead peer that keep-alive found. Both are
     /// reset.
     Error(Side, io::Error),
@@ -116,9 +120,9 @@ impl Tunnel {
         let _ = self.b.stream.set_keep_alive(keep_alive);
     }
 
-    /// Closes both connections because the caller's idle deadline passed.
-    pub fn stop_idle(self) -> TunnelEnd {
-        self.end(TunnelReason::Idle)
+    /// Closes both connections for a reason of the caller's, such as [`TunnelReason::Idle`].
+    pub fn stop(self, reason: TunnelReason) -> TunnelEnd {
+        self.end(reason)
     }
 
     /// Runs to the end with a buffer of its own, and without an idle deadline.

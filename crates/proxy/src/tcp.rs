@@ -142,7 +142,7 @@ async fn tunnel(
         Poll::Pending
     })
     .await;
-    end.unwrap_or_else(|| tunnel.stop_idle())
+    end.unwrap_or_else(|| tunnel.stop(TunnelReason::Idle))
 }
 
 /// Counts bytes that were passed on: to the upstream, and back.

@@ -38,6 +38,26 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The TCP socket itself, watched by this thread's runtime. Hooks that know the connection are told that it is
+    /// closed: what becomes of it from here on they cannot see.
+    ///
+    /// # Errors
+    /// It is no TCP socket, or the system has no room for another descriptor to watch; the stream comes back.
+    pub fn into_tcp(mut self) -> Result<tokio::net::TcpStream, Self> {
+        if self.watch().is_err() {
+            return Err(self);
+        }
+        match std::mem::replace(&mut self.kind, Kind::Gone) {
+            Kind::Tcp(stream) => Ok(stream),
+            other => {
+                self.kind = other;
+                Err(self)
+            }
+        }
+    }
+}
+
 impl Released {
     /// Puts it into this thread's runtime.
     ///

@@ -279,7 +279,7 @@ async fn the_caller_ends_an_idle_tunnel() {
     })
     .await;
     assert_eq!(tunnel.moved(), (1, 0));
-    let end = tunnel.stop_idle();
+    let end = tunnel.stop(TunnelReason::Idle);
     assert!(matches!(end.reason, TunnelReason::Idle), "{end:?}");
     assert_eq!(read_all(&mut server).await.unwrap(), b"x");
     assert_eq!(read_all(&mut client).await.unwrap(), b"");
