@@ -2,7 +2,9 @@
 //! driving a connection.
 
 mod body;
+mod payload;
 mod writer;
 
 pub use body::{BodyBuffer, poll_read};
+pub use payload::Payload;
 pub use writer::{MessageWriter, WriteError};

@@ -8,7 +8,7 @@ use rosn_h1::{BodyEncoder, BodyError, Frame, Framing};
 use rosn_net::Stream;
 use tokio::io::AsyncWrite;
 
-use super::BodyBuffer;
+use super::Payload;
 
 /// What of one message was not yet written.
 ///
@@ -86,7 +86,7 @@ impl MessageWriter {
         &mut self,
         cx: &mut Context<'_>,
         stream: &mut Stream,
-        body: &mut BodyBuffer,
+        body: &mut impl Payload,
         end: Option<&[u8]>,
     ) -> Poll<Result<(), WriteError>> {
         loop {
@@ -148,7 +148,7 @@ impl MessageWriter {
     }
 
     /// Puts a short body behind its head: copying it costs less than a second part of a writev.
-    fn join_small(&mut self, body: &mut BodyBuffer) {
+    fn join_small(&mut self, body: &mut impl Payload) {
         const SHORT: usize = 2048;
         if self.head_at == self.head.len() {
             return;
@@ -168,7 +168,7 @@ impl MessageWriter {
         }
     }
 
-    fn advance(&mut self, mut count: usize, body: &mut BodyBuffer) {
+    fn advance(&mut self, mut count: usize, body: &mut impl Payload) {
         self.unflushed = true;
         self.written += count as u64;
         count -= take(&mut self.head_at, self.head.len(), count);
