@@ -18,7 +18,7 @@ const TIERS: &[&[&str]] = &[
 
 /// What a crate may import besides, within its tier.
 const WITHIN_A_TIER: &[(&str, &str)] =
-    &[("rosn-route", "rosn-config"), ("rosn-trace", "rosn-base")];
+    &[("rosn-route", "rosn-config"), ("rosn-tls", "rosn-net"), ("rosn-trace", "rosn-base")];
 
 /// Not part of the product: these may import what they like, and nothing may import them.
 const TOOLS: &[&str] = &["rosn-tests", "xtask"];

@@ -3,7 +3,8 @@
 //!
 //! An [`Acceptor`] answers the handshakes of clients, a [`Connector`] begins handshakes with servers; both are made
 //! from plain options, and everything that can be wrong with those is a [`TlsError`] then and not in a handshake
-//! later. What comes out is a [`TlsStream`] over whatever byte stream went in.
+//! later. What comes out is a [`TlsStream`] over whatever byte stream went in; over a connection of rosn-net it becomes
+//! such a connection itself.
 //!
 //! The protocol is rustls over AWS-LC, TLS 1.2 and 1.3; no other crate knows that, but for QUIC, which takes the
 //! configurations as they are.
@@ -45,6 +46,7 @@ mod options;
 mod pem;
 mod provider;
 mod roots;
+mod secured;
 mod server;
 mod stream;
 mod verify;

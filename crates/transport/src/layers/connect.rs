@@ -1,17 +1,15 @@
 //! The dialer's side.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::{DialContext, Dialer, Stream};
-use rosn_tls::{Connector, TlsStream};
-use rosn_trace::{DialId, ErrorRef, Event, Interest, TlsInfo, TraceHandle};
-use tokio::time::timeout;
+use rosn_tls::Connector;
+use rosn_trace::DialId;
 
-use super::{proxy, secured, tls};
+use super::{proxy, tls};
 use crate::socket::dial_options;
 use crate::{DialRequest, Environment, TransportError};
 
@@ -96,10 +94,10 @@ impl Connect {
             return Ok(Connected { stream, alpn: None, id });
         };
         let name = self.server_name(named);
-        let secured = self.secure(connector, &name, stream, id, &request.trace).await;
+        let secured = connector.secure(&name, stream, self.timeout, id, &request.trace).await;
         let secured = secured.map_err(|cause| failed("TLS handshake", cause))?;
         let alpn = secured.alpn().map(Box::from);
-        Ok(Connected { stream: secured::stream(secured), alpn, id })
+        Ok(Connected { stream: secured.into_stream(), alpn, id })
     }
 
     /// Whether connections are TLS.
@@ -115,36 +113,5 @@ impl Connect {
             (_, Addr::Ip(ip)) => ip.ip().to_string(),
             (_, Addr::Unix(_)) => "localhost".to_owned(),
         }
-    }
-
-    async fn secure(
-        &self,
-        connector: &Connector,
-        name: &str,
-        stream: Stream,
-        dial: DialId,
-        trace: &TraceHandle,
-    ) -> io::Result<TlsStream<Stream>> {
-        let start = || Event::TlsStart { dial, server_name: name };
-        let pending = trace.begin(Interest::TLS, start);
-        let result = match timeout(self.timeout, connector.connect(name, stream)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let text = format!("it was not done after {:?}", self.timeout);
-                Err(io::Error::new(io::ErrorKind::TimedOut, text))
-            }
-        };
-        let info = result.as_ref().map(|stream| TlsInfo {
-            version: stream.version().map_or("", rosn_tls::Version::as_str),
-            cipher: stream.cipher().unwrap_or_default(),
-            alpn: stream.alpn(),
-            resumed: stream.is_resumed(),
-        });
-        pending.done(|| Event::TlsDone {
-            dial,
-            server_name: name,
-            result: info.as_ref().map_err(|error| *error as ErrorRef<'_>),
-        });
-        result
     }
 }

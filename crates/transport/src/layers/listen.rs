@@ -7,7 +7,7 @@ use rosn_config::checked::{StreamSettings, Tproxy};
 use rosn_net::{ListenOptions, PeerAddr, Stream};
 use rosn_tls::Acceptor;
 
-use super::{proxy, secured, tls};
+use super::{proxy, tls};
 use crate::handshakes::{Failed, Handshakes};
 use crate::socket::listen_options;
 use crate::{Environment, TransportError};
@@ -108,7 +108,7 @@ impl<U> Shared<U> {
         };
         let secured = acceptor.accept(stream).await.map_err(Failed::at("TLS handshake"))?;
         let alpn = secured.alpn().map(Box::from);
-        Ok(Below { stream: secured::stream(secured), peer, local, alpn })
+        Ok(Below { stream: secured.into_stream(), peer, local, alpn })
     }
 }
 

@@ -6,7 +6,6 @@
 mod connect;
 mod listen;
 mod proxy;
-mod secured;
 pub(crate) mod tls;
 
 pub(crate) use connect::{Connect, Connected};

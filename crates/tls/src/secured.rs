@@ -3,14 +3,63 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use rosn_net::{Io, PeerAddr, Stream};
-use rosn_tls::TlsStream;
+use rosn_trace::{DialId, ErrorRef, Event, Interest, TlsInfo, TraceHandle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 
-/// Makes a connection of it. Dropping that says `close_notify` to the peer, unless it was aborted.
-pub(super) fn stream(tls: TlsStream<Stream>) -> Stream {
-    Stream::boxed(Secured { tls, ended: false })
+use crate::{Connector, TlsStream, Version};
+
+impl TlsStream<Stream> {
+    /// Makes a connection of it. Dropping that says `close_notify` to the peer, unless it was aborted.
+    pub fn into_stream(self) -> Stream {
+        Stream::boxed(Secured { tls: self, ended: false })
+    }
+}
+
+impl Connector {
+    /// [`Connector::connect`] on a connection that was dialed, with a limit of time and reported to `trace` as a part
+    /// of that dial.
+    ///
+    /// Cancel safety: dropping the future drops the connection.
+    ///
+    /// # Errors
+    /// Those of [`Connector::connect`], and `TimedOut`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn secure(
+        &self,
+        name: &str,
+        stream: Stream,
+        limit: Duration,
+        dial: DialId,
+        trace: &TraceHandle,
+    ) -> io::Result<TlsStream<Stream>> {
+        let start = || Event::TlsStart { dial, server_name: name };
+        let pending = trace.begin(Interest::TLS, start);
+        let result = match timeout(limit, self.connect(name, stream)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let text = format!("timeout: it was not done after {limit:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+        };
+        let info = result.as_ref().map(|stream| TlsInfo {
+            version: stream.version().map_or("", Version::as_str),
+            cipher: stream.cipher().unwrap_or_default(),
+            alpn: stream.alpn(),
+            resumed: stream.is_resumed(),
+        });
+        pending.done(|| Event::TlsDone {
+            dial,
+            server_name: name,
+            result: info.as_ref().map_err(|error| *error as ErrorRef<'_>),
+        });
+        result
+    }
 }
 
 #[derive(Debug)]
