@@ -1,16 +1,21 @@
 //! Makes connections.
 
-use std::sync::Arc;
+mod connecting;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use rosn_base::Addr;
-use rosn_net::{Coalesced, DialContext, Dialer, KeepAlive, OsNet, Stream, SystemResolver};
+use rosn_net::{Coalesced, Dialer, KeepAlive, OsNet, Stream, SystemResolver};
 use rosn_tls::{ClientOptions, TlsError};
 use rosn_trace::{DialId, TraceHandle};
 use tokio::time::Instant;
 
-use super::{ConnectError, Proxies, Target};
+use super::{ConnectError, Proxies, ProxyHeaders, Target};
+use connecting::Connecting;
 
 /// How connections are made. The defaults are those of Go's `http.DefaultTransport`.
 #[derive(Debug, Clone)]
@@ -20,12 +25,18 @@ pub struct ConnectOptions {
     /// How long resolving and dialing may take (30 s); `None` = as long as the system lets it.
     pub dial_timeout: Option<Duration>,
     /// What is wanted of TLS, with servers and with proxies. Where it names no protocols (ALPN) that is `http/1.1`.
+    ///
+    /// The system's authorities are read with the first connection that needs them.
     pub tls: ClientOptions,
     /// How long a TLS handshake may take (10 s).
-    pub tls_handshake_timeout: Option<Duration>,
-    /// Which proxy a request goes through (none).
+    pub tls_handshake_timeout: Duration,
+    /// Which proxy a request goes through ([those of the environment](Proxies::from_environment)).
     pub proxies: Proxies,
-    /// Where all is dialed, whatever the URI's host is, such as the unix socket of a daemon.
+    /// What CONNECT requests carry (nothing). A proxy has 60 s to answer.
+    pub proxy_headers: ProxyHeaders,
+    /// Addresses for a `host:port`, instead of the resolver's, like curl's `--resolve`; the names in lower case.
+    pub resolve: HashMap<Box<str>, Vec<IpAddr>>,
+    /// Where all is dialed, whatever the URI's host is, such as the unix socket of a daemon. No proxy is used then.
     pub dial_to: Option<Addr>,
 }
 
@@ -39,17 +50,43 @@ impl Default for ConnectOptions {
             dialer,
             dial_timeout: Some(Duration::from_secs(30)),
             tls: ClientOptions::default(),
-            tls_handshake_timeout: Some(Duration::from_secs(10)),
-            proxies: Proxies::none(),
+            tls_handshake_timeout: Duration::from_secs(10),
+            proxies: Proxies::from_environment(),
+            proxy_headers: ProxyHeaders::default(),
+            resolve: HashMap::new(),
             dial_to: None,
         }
     }
 }
 
 /// Makes connections. Cloning it is cheap.
+///
+/// ```
+/// use rosn_http::connect::{ConnectOptions, Connector, Proxies};
+/// use rosn_trace::{DialId, TraceHandle};
+///
+/// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+/// let proxies = Proxies::all("socks5h://127.0.0.1:1080")?;
+/// let connector = Connector::new(ConnectOptions { proxies, ..ConnectOptions::default() })?;
+/// let target = connector.target(&"https://example.com/a".parse()?)?;
+/// assert_eq!((&*target.authority, target.first_hop()), ("example.com:443", "127.0.0.1:1080"));
+///
+/// let trace = TraceHandle::none();
+/// let connected = connector.connect(&target, &trace, DialId::next(), None).await?;
+/// # drop(connected);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Connector {
-    options: Arc<ConnectOptions>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: ConnectOptions,
+    /// Made when it is first needed.
+    tls: OnceLock<rosn_tls::Connector>,
 }
 
 /// A connection on which requests can be sent.
@@ -73,9 +110,16 @@ impl Connector {
     /// A connector with these options.
     ///
     /// # Errors
-    /// The settings of TLS cannot be used.
+    /// The settings of TLS cannot be used, such as files that they name.
     pub fn new(options: ConnectOptions) -> Result<Self, TlsError> {
-        Ok(Self { options: Arc::new(options) })
+        let tls = OnceLock::new();
+        // Reading the system's authorities takes milliseconds, which plain connections need not pay for.
+        let is_plain = options.tls.roots.is_empty() && options.tls.certificates.is_empty();
+        let connector = Self { shared: Arc::new(Shared { options, tls }) };
+        if !is_plain {
+            connector.tls()?;
+        }
+        Ok(connector)
     }
 
     /// Where a request for this absolute URI goes, and through which proxy. No I/O is done.
@@ -84,7 +128,9 @@ impl Connector {
     /// [`ConnectError::Url`], [`ConnectError::Proxies`].
     pub fn target(&self, uri: &Uri) -> Result<Target, ConnectError> {
         let mut target = Target::direct(uri)?;
-        target.proxy = self.options.proxies.choose(uri, &target)?;
+        if self.shared.options.dial_to.is_none() {
+            target.proxy = self.shared.options.proxies.choose(uri, &target)?;
+        }
         Ok(target)
     }
 
@@ -93,8 +139,8 @@ impl Connector {
     /// Cancel safety: dropping the future closes what was begun.
     ///
     /// # Errors
-    /// [`ConnectError`], but for its variants of [`Connector::target`]. Of the kind `TimedOut` where the `deadline`
-    /// or a limit of the options has passed.
+    /// [`ConnectError`], but for its variants of [`Connector::target`]; see [`ConnectError::is_timeout`] where the
+    /// `deadline` or a limit of the options has passed.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
@@ -105,19 +151,22 @@ impl Connector {
         dial: DialId,
         deadline: Option<Instant>,
     ) -> Result<Connected, ConnectError> {
-        let options = &*self.options;
-        let to = options.dial_to.clone().unwrap_or_else(|| target.addr());
-        let limit = options.dial_timeout.map(|limit| Instant::now() + limit);
-        let deadline = [limit, deadline].into_iter().flatten().min();
-        let context = DialContext { trace: trace.clone(), id: dial, deadline };
-        let stream = options.dialer.dial(&to, &context).await?;
-        Ok(Connected {
-            local: stream.local_addr().ok().and_then(|addr| addr.to_addr()),
-            peer: stream.peer_addr().ok().and_then(|addr| addr.to_addr()),
-            stream,
-            alpn: None,
-            absolute_form: target.absolute_form(),
-            proxy_authorization: None,
-        })
+        Connecting { connector: self, target, trace, dial, deadline }.run().await
+    }
+
+    fn options(&self) -> &ConnectOptions {
+        &self.shared.options
+    }
+
+    fn tls(&self) -> Result<&rosn_tls::Connector, TlsError> {
+        if let Some(tls) = self.shared.tls.get() {
+            return Ok(tls);
+        }
+        let mut options = self.shared.options.tls.clone();
+        if options.alpn.is_empty() {
+            options.alpn = vec!["http/1.1".to_owned()];
+        }
+        let tls = rosn_tls::Connector::new(&options)?;
+        Ok(self.shared.tls.get_or_init(|| tls))
     }
 }

@@ -1,5 +1,6 @@
 //! Why there is no connection.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub enum ConnectError {
         /// The URI, without user, password, path and query.
         url: String,
         /// What is wrong with it.
-        what: &'static str,
+        what: Cow<'static, str>,
     },
     /// What is set for proxies cannot be used.
     #[error("cannot choose a proxy: {0}")]
@@ -39,7 +40,7 @@ pub enum ConnectError {
     },
     /// The settings of TLS cannot be used.
     #[error(transparent)]
-    TlsSettings(Arc<rosn_tls::TlsError>),
+    TlsSettings(rosn_tls::TlsError),
     /// The TLS handshake with the server failed; of the kind `TimedOut` where it took too long.
     #[error("TLS handshake with {authority}: {source}")]
     Tls {
@@ -53,7 +54,7 @@ pub enum ConnectError {
 impl ConnectError {
     pub(super) fn url(uri: &Uri, what: &'static str) -> Self {
         let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
-        Self::Url { url: format!("{scheme}{}", uri.host().unwrap_or_default()), what }
+        Self::Url { url: format!("{scheme}{}", uri.host().unwrap_or_default()), what: what.into() }
     }
 
     /// Whether a limit of time ended it.
@@ -91,9 +92,18 @@ pub enum ProxyError {
     /// Its answer to CONNECT is no HTTP.
     #[error("the proxy's answer to CONNECT is not HTTP: {0}")]
     Answer(#[from] ResponseError),
-    /// It wants to know who asks (407).
-    #[error("the proxy wants to be told who asks: {0} (give user and password in the proxy's URL)")]
-    Unauthenticated(Box<str>),
+    /// It sent more than five interim responses.
+    #[error("the proxy sent interim responses only")]
+    TooManyInterim,
+    /// It wants to be told who asks, or does not know who was named (407).
+    #[error(
+        "the proxy answered CONNECT with 407: it wants to be told who asks, by {scheme} (give user and password in the \
+         proxy's URL)"
+    )]
+    Unauthenticated {
+        /// What it asks for first in Proxy-Authenticate, such as `Basic`.
+        scheme: Box<str>,
+    },
     /// It answered CONNECT with something else than 2xx.
     #[error("the proxy answered CONNECT with {status} {reason}")]
     Refused {

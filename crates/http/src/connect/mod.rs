@@ -8,8 +8,10 @@ mod connector;
 mod error;
 mod proxy;
 mod target;
+mod uri;
 
 pub use connector::{ConnectOptions, Connected, Connector};
 pub use error::{ConnectError, ProxyError};
-pub use proxy::{Proxies, Proxy, ProxyUrlError};
+pub use proxy::{Proxies, Proxy, ProxyHeaders, ProxyUrlError};
 pub use target::{Scheme, Target};
+pub use uri::uri;

@@ -1,6 +1,10 @@
 //! Proxies on the way to a server.
 
 mod choose;
+mod environment;
+pub(super) mod http_connect;
+mod no_proxy;
+pub(super) mod socks;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +18,8 @@ use thiserror::Error;
 use url::{Host, Url};
 
 pub use choose::Proxies;
+pub use http_connect::ProxyHeaders;
+pub(super) use socks::Destination;
 
 /// A proxy, as its URL says: `http`, `https`, `socks5` or `socks5h`, with a user and a password where it wants them.
 ///
@@ -60,6 +66,15 @@ impl Proxy {
     /// Its address, as it is dialed.
     pub fn addr(&self) -> &Addr {
         &self.addr
+    }
+
+    /// Its name or address, without brackets.
+    pub(super) fn host(&self) -> String {
+        match &self.addr {
+            Addr::Ip(addr) => addr.ip().to_string(),
+            Addr::Name(host, _) => host.to_string(),
+            Addr::Unix(path) => path.display().to_string(),
+        }
     }
 
     /// Whether it speaks HTTP, over TLS or not.
