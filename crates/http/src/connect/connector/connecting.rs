@@ -18,6 +18,9 @@ use crate::connect::{ConnectError, ProxyError, Scheme, Target};
 /// How long a proxy may take to connect further (Go's, for CONNECT).
 const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Later than any connection takes to make.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// One connection in the making.
 pub(super) struct Connecting<'a> {
     pub(super) connector: &'a Connector,
@@ -158,14 +161,16 @@ impl Connecting<'_> {
     }
 
     fn dial_context(&self) -> DialContext {
-        let limit = self.connector.options().dial_timeout.map(|limit| Instant::now() + limit);
-        let deadline = [limit, self.deadline].into_iter().flatten().min();
+        let limit = self.connector.options().dial_timeout.map(|limit| self.limit(limit));
+        let deadline = limit.or(self.deadline);
         DialContext { trace: self.trace.clone(), id: self.dial, deadline }
     }
 
     /// When a phase has to be done that may take so long.
     fn limit(&self, limit: Duration) -> Instant {
-        let limit = Instant::now() + limit;
+        // A limit beyond what a clock can tell is none, for as long as it matters.
+        let now = Instant::now();
+        let limit = now.checked_add(limit).unwrap_or(now + FAR);
         self.deadline.map_or(limit, |deadline| deadline.min(limit))
     }
 }
