@@ -50,14 +50,14 @@ def measure(peer: Peer, proxy: Running, workload: Workload, seconds: float) -> d
                "--addr", peer.address(workload.port), "--secs", str(seconds), "--with-backend"]
     if peer.hosts:
         command += ["--hosts", str(peer.hosts)]
-    cpu, idled, own, start = spent(proxy.pid), idle(), _children(), time.time()
+    cpu, idled, own, start = spent(proxy.pid), idle(), children(), time.time()
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 4 + 30)
     wall = time.time() - start
     if run.returncode != 0:
         raise RuntimeError(f"{workload.name} against {peer.name}: {run.stderr.strip()[-500:]}")
     result = json.loads(run.stdout)
     after, idled_after = spent(proxy.pid), idle()
-    proxy_cpu, generator_cpu = after[0] - cpu[0], _children() - own
+    proxy_cpu, generator_cpu = after[0] - cpu[0], children() - own
     result.update(
         kind="cpu", peer=peer.name, workload=workload.name, time=start, wall=wall,
         proxy_share=proxy_cpu / wall, generator_share=generator_cpu / wall)
@@ -73,6 +73,6 @@ def measure(peer: Peer, proxy: Running, workload: Workload, seconds: float) -> d
     return result
 
 
-def _children() -> float:
+def children() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
