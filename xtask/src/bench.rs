@@ -19,12 +19,16 @@ const QUICK: &[&str] = &[
 ];
 
 /// `options` go on to `bench/run.py`, apart from `--quick`; a later option wins over an earlier one. With `--tunnels`
-/// they go to `bench/tunnels.py`.
+/// they go to `bench/tunnels.py`, with `--clients` to `bench/clients.py`.
 pub(crate) fn compare(options: &[String]) -> Result<()> {
     let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
     if let Some(at) = options.iter().position(|option| *option == "--tunnels") {
         options.remove(at);
         return tunnels(&options);
+    }
+    if let Some(at) = options.iter().position(|option| *option == "--clients") {
+        options.remove(at);
+        return clients(&options);
     }
     if let Some(at) = options.iter().position(|option| *option == "--quick") {
         options.remove(at);
@@ -63,6 +67,14 @@ fn tunnels(options: &[&str]) -> Result<()> {
     let rosn = format!("--rosn={target}/release/rosn");
     let fixed = ["bench/tunnels.py", &rosn, "--sing-box=bench/out/sing-box"];
     run("python3", &[&fixed[..], options].concat())
+}
+
+/// rosn's HTTP client beside others.
+fn clients(options: &[&str]) -> Result<()> {
+    if !options.contains(&"--help") {
+        run("sh", &["bench/setup.sh", "clients"])?;
+    }
+    run("python3", &[&["bench/clients.py"], options].concat())
 }
 
 /// The words of the last `name a,b` or `name=a,b`; none where the option is not given.

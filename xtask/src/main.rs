@@ -7,7 +7,7 @@
 //! cargo xtask schema --check  fail where the committed ones differ
 //! cargo xtask sizes           lengths of files and functions
 //! cargo xtask interop [SUITE] rosn against v2ray, Python peers and the Autobahn cases
-//! cargo xtask bench ...       rosn side by side with its peers (bench/README.md); with --tunnels, its tunnels
+//! cargo xtask bench ...       rosn side by side with its peers (bench/README.md); --tunnels, --clients: those
 //! ```
 
 mod bench;

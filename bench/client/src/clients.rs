@@ -1,13 +1,16 @@
 //! The clients, each as its documentation shows it, with pools that keep every connection.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpStream;
 
 use crate::{Exchange, Outcome};
 
@@ -84,5 +87,80 @@ impl Client for Reqwest {
             length += chunk.len();
         }
         Ok((response.status().as_u16(), length))
+    }
+}
+
+/// No HTTP client at all: bytes that are ready to be sent, and as many back as are known to come. What it costs nobody can
+/// save who uses tokio's sockets; what a client costs above it is its own.
+pub struct Raw {
+    address: SocketAddr,
+    request: Vec<u8>,
+    idle: Mutex<Vec<(TcpStream, Vec<u8>)>>,
+}
+
+impl Raw {
+    pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
+        let path = exchange.path();
+        let mut request = match exchange {
+            Exchange::Get => format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n"),
+            Exchange::Post => {
+                let length = Exchange::SENT.len();
+                format!(
+                    "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n"
+                )
+            }
+        }
+        .into_bytes();
+        if let Exchange::Post = exchange {
+            request.extend_from_slice(Exchange::SENT);
+        }
+        Ok(Self { address, request, idle: Mutex::default() })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(TcpStream, Vec<u8>)>> {
+        self.idle.lock().expect("no panic while it is held")
+    }
+
+    /// The length of all that comes back until the body is whole.
+    async fn response(
+        &self,
+        socket: &TcpStream,
+        buffer: &mut [u8],
+        body: usize,
+    ) -> io::Result<usize> {
+        let mut came = 0;
+        loop {
+            socket.readable().await?;
+            match socket.try_read(&mut buffer[came..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => came += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if came > body && buffer[..came - body].ends_with(b"\r\n\r\n") {
+                return Ok(came);
+            }
+        }
+    }
+}
+
+impl Client for Raw {
+    async fn exchange(&self, exchange: Exchange) -> Outcome<(u16, usize)> {
+        let idle = self.idle().pop();
+        let (socket, mut buffer) = match idle {
+            Some(idle) => idle,
+            None => {
+                let socket = TcpStream::connect(self.address).await?;
+                socket.set_nodelay(true)?;
+                (socket, vec![0; 8192])
+            }
+        };
+        while socket.try_write(&self.request).is_err() {
+            socket.writable().await?;
+        }
+        self.response(&socket, &mut buffer, exchange.body()).await?;
+        let status = std::str::from_utf8(&buffer[9..12])?.parse()?;
+        self.idle().push((socket, buffer));
+        Ok((status, exchange.body()))
     }
 }

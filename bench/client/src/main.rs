@@ -1,7 +1,7 @@
 //! One HTTP client in a closed loop against one server, and the CPU time that this process spends on each request.
 //!
 //! ```text
-//! client-bench rosn|hyper-util|reqwest --addr A [--request get|post] [--concurrency N] [--threads N] [--secs S]
+//! client-bench rosn|hyper-util|reqwest|raw --addr A [--request get|post] [--concurrency N] [--threads N] [--secs S]
 //! ```
 //!
 //! `get` asks for `/1k`, `post` sends 100 bytes to `/0` (the paths of `lg backend`). `--concurrency` is the number of
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use clients::{Client, HyperUtil, Reqwest};
+use clients::{Client, HyperUtil, Raw, Reqwest};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -40,7 +40,7 @@ impl Exchange {
     }
 
     /// Of the response, in bytes.
-    fn body(self) -> usize {
+    pub fn body(self) -> usize {
         match self {
             Self::Get => 1024,
             Self::Post => 0,
@@ -78,7 +78,8 @@ fn run(words: &[String]) -> Outcome<String> {
     match words.first().map_or("", String::as_str) {
         "hyper-util" => plan.measure(move || HyperUtil::new(address, exchange)),
         "reqwest" => plan.measure(move || Reqwest::new(address, exchange)),
-        other => Err(format!("unknown client {other:?}: rosn, hyper-util or reqwest").into()),
+        "raw" => plan.measure(move || Raw::new(address, exchange)),
+        other => Err(format!("unknown client {other:?}: rosn, hyper-util, reqwest or raw").into()),
     }
 }
 
@@ -114,7 +115,8 @@ impl Plan {
             let client = Arc::new(client()?);
             let stop = Arc::new(AtomicBool::new(false));
             // a count for each task, so that threads do not share a cache line for each request
-            let counts: Vec<Arc<AtomicU64>> = (0..self.concurrency).map(|_| Arc::default()).collect();
+            let counts: Vec<Arc<AtomicU64>> =
+                (0..self.concurrency).map(|_| Arc::default()).collect();
             let start = |count: &Arc<AtomicU64>| {
                 let (client, stop, count) = (client.clone(), stop.clone(), count.clone());
                 tokio::spawn(async move { repeat(&*client, self.exchange, &stop, &count).await })
@@ -169,6 +171,9 @@ impl Reading {
         let requests = self.requests - before.requests;
         let seconds = (self.at - before.at).as_secs_f64();
         let cost = (self.cpu - before.cpu).as_secs_f64() * 1e6 / requests.max(1) as f64;
-        format!("{{\"requests\":{requests},\"secs\":{seconds:.4},\"rps\":{:.1},\"cost\":{cost:.3}}}", requests as f64 / seconds)
+        format!(
+            "{{\"requests\":{requests},\"secs\":{seconds:.4},\"rps\":{:.1},\"cost\":{cost:.3}}}",
+            requests as f64 / seconds
+        )
     }
 }
