@@ -376,6 +376,10 @@ impl DialId {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(following(&LAST))
     }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
 }
 
 impl fmt::Display for DialId {

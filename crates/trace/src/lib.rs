@@ -55,4 +55,4 @@ pub use event::{Cancelled, ConnId, DialId, ErrorRef, Event, GotConnInfo, NotReus
 pub use handle::{BoxError, ClientTrace, TraceHandle};
 pub use interest::Interest;
 pub use pending::Pending;
-pub use timings::{Snapshot, Span, Timings};
+pub use timings::{Connect, Outcome, Phase, Snapshot, Span, Timings, UsedConn};

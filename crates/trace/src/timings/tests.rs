@@ -3,7 +3,9 @@ use std::io;
 use rosn_base::Addr;
 
 use super::*;
-use crate::DialId;
+use crate::{ConnId, DialId, GotConnInfo, Interest, TraceHandle};
+
+mod request;
 
 fn start(addr: &Addr, try_no: u32) -> Event<'_> {
     Event::ConnectStart { dial: DialId::next(), try_no, addr }
@@ -76,4 +78,63 @@ fn it_may_be_read_while_events_come() {
         writer.join().unwrap();
     }
     assert_eq!(timings.snapshot(), closed);
+}
+
+/// A request on the hot path: nothing is dialed, nothing fails.
+#[test]
+fn it_is_small_and_may_be_used_again() {
+    assert!(size_of::<Timings>() < 256 && size_of::<Rare>() < 1200);
+    let mut timings = std::sync::Arc::new(Timings::start());
+    let addr = Addr::Ip("[::1]:80".parse().unwrap());
+    let error = io::Error::from(io::ErrorKind::ConnectionRefused);
+    let (dial, at) = (DialId::next(), timings.start);
+    timings.event(at, &Event::GetConn { authority: "a:80", attempt: 1 });
+    timings.event(at, &Event::ConnectStart { dial, try_no: 1, addr: &addr });
+    let result = Err(&error as ErrorRef<'_>);
+    timings
+        .event(at, &Event::ConnectDone { dial, try_no: 1, addr: &addr, result, lost_race: false });
+    let used = timings.close();
+    assert_eq!((used.connects.len(), used.failures), (1, 1));
+    assert!(used.failed_phase().is_some());
+    // Who might still report holds it.
+    let handle = TraceHandle::new(std::sync::Arc::clone(&timings));
+    assert!(std::sync::Arc::get_mut(&mut timings).is_none());
+    drop(handle);
+    std::sync::Arc::get_mut(&mut timings).unwrap().reset();
+    let new = timings.close();
+    assert_eq!(Snapshot { total: Duration::ZERO, ..new }, Snapshot::default());
+}
+
+/// T25: errors from several threads, read meanwhile, are never half of one and half of another; and closing keeps one.
+#[test]
+fn the_text_of_an_error_is_whole() {
+    let timings = Timings::start();
+    let texts: Vec<_> = ["x", "ÿ", "z"].map(|c| c.repeat(300)).into();
+    std::thread::scope(|scope| {
+        for text in &texts {
+            scope.spawn(|| {
+                let error = io::Error::other(text.clone());
+                for _ in 0..2000 {
+                    timings.event(timings.start, &Event::Failed { error: &error });
+                }
+            });
+        }
+        let whole = |snapshot: &Snapshot| {
+            if let Some((phase, text)) = snapshot.failed_phase() {
+                assert_eq!((phase, text.len()), (Phase::Pool, 200));
+                assert!(texts.iter().any(|whole| whole.starts_with(text)), "{text}");
+            }
+        };
+        (0..1000).for_each(|_| whole(&timings.snapshot()));
+        let closed = timings.close();
+        whole(&closed);
+        (0..1000).for_each(|_| assert_eq!(timings.snapshot(), closed));
+    });
+}
+
+#[test]
+fn it_does_not_want_what_is_no_time() {
+    let wants = Timings::start().interest();
+    assert!(!wants.intersects(Interest::FIELDS) && !wants.intersects(Interest::INFORMATIONAL));
+    assert!(wants.intersects(Interest::READ) && wants.intersects(Interest::RETRY));
 }
