@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use rosn_base::Addr;
+use rosn_net::DialError;
 pub use rosn_trace::BoxError;
 
 /// Why a request failed, or a body.
@@ -259,13 +260,18 @@ impl fmt::Display for Error {
             (None, Some(peer)) => write!(f, " {word} {peer}")?,
             (None, None) => {}
         }
-        if let Some(what) = inner.what.as_deref().or(inner.kind.text()) {
+        let is_told = inner.kind == Kind::Timeout && inner.source.is_some();
+        if let Some(what) = inner.what.as_deref().or(inner.kind.text().filter(|_| !is_told)) {
             write!(f, ": {what}")?;
         }
-        if let Some(source) = &inner.source {
-            write!(f, ": {source}")?;
+        match &inner.source {
+            Some(source) => match source.downcast_ref::<DialError>() {
+                // Where to was said.
+                Some(dial) => write!(f, ": {}", dial.reason()),
+                None => write!(f, ": {source}"),
+            },
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

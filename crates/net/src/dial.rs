@@ -76,6 +76,13 @@ impl DialError {
         }
     }
 
+    /// The message without where to.
+    pub fn reason(&self) -> String {
+        let text = self.to_string();
+        let where_to = format!("cannot connect to {}: ", shown(self.target()));
+        text.strip_prefix(&where_to).unwrap_or(&text).to_owned()
+    }
+
     /// Where to.
     pub fn target(&self) -> &Addr {
         match self {

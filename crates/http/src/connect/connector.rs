@@ -14,7 +14,9 @@ use rosn_tls::{ClientOptions, TlsError};
 use rosn_trace::{DialId, TraceHandle};
 use tokio::time::Instant;
 
-use super::{ConnectError, Proxies, ProxyHeaders, Target};
+use super::error::no_proxy;
+use super::{Proxies, ProxyHeaders, Target};
+use crate::Error;
 use connecting::Connecting;
 
 /// How connections are made. The defaults are those of Go's `http.DefaultTransport`.
@@ -125,11 +127,12 @@ impl Connector {
     /// Where a request for this absolute URI goes, and through which proxy. No I/O is done.
     ///
     /// # Errors
-    /// [`ConnectError::Url`], [`ConnectError::Proxies`].
-    pub fn target(&self, uri: &Uri) -> Result<Target, ConnectError> {
+    /// The URI is none that could be asked for, or what is set for proxies cannot be used; [`Error::is_request`].
+    pub fn target(&self, uri: &Uri) -> Result<Target, Error> {
         let mut target = Target::direct(uri)?;
         if self.shared.options.dial_to.is_none() {
-            target.proxy = self.shared.options.proxies.choose(uri, &target)?;
+            let chosen = self.shared.options.proxies.choose(uri, &target);
+            target.proxy = chosen.map_err(|error| no_proxy(&target, error))?;
         }
         Ok(target)
     }
@@ -139,8 +142,8 @@ impl Connector {
     /// Cancel safety: dropping the future closes what was begun.
     ///
     /// # Errors
-    /// [`ConnectError`], but for its variants of [`Connector::target`]; see [`ConnectError::is_timeout`] where the
-    /// `deadline` or a limit of the options has passed.
+    /// See [`Error::phase`]; [`Error::is_timeout`] where the `deadline` or a limit of the options has passed. Where the
+    /// proxy is to blame, the source is a [`ProxyError`](super::ProxyError).
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
@@ -150,7 +153,7 @@ impl Connector {
         trace: &TraceHandle,
         dial: DialId,
         deadline: Option<Instant>,
-    ) -> Result<Connected, ConnectError> {
+    ) -> Result<Connected, Error> {
         Connecting { connector: self, target, trace, dial, deadline }.run().await
     }
 

@@ -1,79 +1,71 @@
 //! Why there is no connection.
 
-use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
 
 use http::Uri;
+use rosn_base::Addr;
 use rosn_h1::ResponseError;
 use rosn_net::DialError;
+use rosn_trace::BoxError;
 use thiserror::Error;
 
-/// Why there is no connection to send a request on.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URI is none that could be asked for.
-    #[error("cannot request `{url}`: {what}")]
-    Url {
-        /// The URI, without user, password, path and query.
-        url: String,
-        /// What is wrong with it.
-        what: Cow<'static, str>,
-    },
-    /// What is set for proxies cannot be used.
-    #[error("cannot choose a proxy: {0}")]
-    Proxies(#[source] rosn_trace::BoxError),
-    /// The server could not be dialed.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// The proxy could not be reached, or did not connect further (Go's "proxyconnect").
-    #[error("proxyconnect to {authority} through the proxy {proxy}: {cause}")]
-    Proxy {
-        /// The server's `host:port`.
-        authority: Arc<str>,
-        /// The proxy's `host:port`.
-        proxy: Box<str>,
-        /// Why.
-        #[source]
-        cause: ProxyError,
-    },
-    /// The settings of TLS cannot be used.
-    #[error(transparent)]
-    TlsSettings(rosn_tls::TlsError),
-    /// The TLS handshake with the server failed; of the kind `TimedOut` where it took too long.
-    #[error("TLS handshake with {authority}: {source}")]
-    Tls {
-        /// The server's `host:port`.
-        authority: Arc<str>,
-        /// Why.
-        source: io::Error,
-    },
+use super::{Proxy, Target};
+use crate::error::Kind;
+use crate::{Error, Phase};
+
+/// The URI is none that could be asked for. It is shown without user, password, path and query.
+pub(super) fn wrong_uri(uri: &Uri, what: &'static str) -> Error {
+    let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    Error::of(Phase::Request, Kind::Failed).what(format!("`{scheme}{host}`: {what}"))
 }
 
-impl ConnectError {
-    pub(super) fn url(uri: &Uri, what: &'static str) -> Self {
-        let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
-        Self::Url { url: format!("{scheme}{}", uri.host().unwrap_or_default()), what: what.into() }
-    }
-
-    /// Whether a limit of time ended it.
-    pub fn is_timeout(&self) -> bool {
-        let kind = match self {
-            Self::Dial(error) => error.kind(),
-            Self::Tls { source, .. } => source.kind(),
-            Self::Proxy { cause, .. } => match cause {
-                ProxyError::Dial(error) => error.kind(),
-                ProxyError::Tls(error) | ProxyError::Io(error) => error.kind(),
-                _ => return false,
-            },
-            Self::Url { .. } | Self::Proxies(_) | Self::TlsSettings(_) => return false,
-        };
-        kind == io::ErrorKind::TimedOut
-    }
+/// No proxy could be chosen.
+pub(super) fn no_proxy(target: &Target, source: BoxError) -> Error {
+    let error = Error::of(Phase::Request, Kind::Failed).what("cannot choose a proxy");
+    error.because(source).at(target.authority.clone())
 }
 
-/// Why a proxy was of no use.
+/// The server could not be dialed.
+pub(super) fn not_dialed(target: &Target, source: DialError) -> Error {
+    let phase = match source {
+        DialError::Unresolved { .. } | DialError::Resolve { .. } | DialError::NoAddress { .. } => {
+            Phase::Dns
+        }
+        DialError::Setup { .. } | DialError::Connect { .. } => Phase::Connect,
+    };
+    let peer = match source.target() {
+        Addr::Name(..) => None,
+        // That of a URI with an IP address says nothing new.
+        addr => Some(addr.clone()).filter(|addr| addr.to_string() != *target.authority),
+    };
+    let kind = timeout_or_failed(source.kind());
+    let error = Error::of(phase, kind).because(source).at(target.authority.clone());
+    error.peer(peer.as_ref())
+}
+
+/// The proxy could not be reached, or did not connect further (Go's "proxyconnect").
+pub(super) fn not_proxied(target: &Target, proxy: &Proxy, source: ProxyError) -> Error {
+    let kind = match &source {
+        ProxyError::Dial(error) => timeout_or_failed(error.kind()),
+        ProxyError::Tls(error) | ProxyError::Io(error) => timeout_or_failed(error.kind()),
+        ProxyError::Answer(_) | ProxyError::NotSocks(_) => Kind::Parse,
+        _ => Kind::Failed,
+    };
+    let error = Error::of(Phase::Proxy, kind).what(format!("proxyconnect {}", proxy.authority()));
+    error.because(source).at(target.authority.clone())
+}
+
+/// The TLS handshake with the server failed, or could not begin.
+pub(super) fn not_secured(target: &Target, source: impl Into<BoxError>) -> Error {
+    Error::new(Phase::Tls, source).at(target.authority.clone())
+}
+
+fn timeout_or_failed(kind: io::ErrorKind) -> Kind {
+    if kind == io::ErrorKind::TimedOut { Kind::Timeout } else { Kind::Failed }
+}
+
+/// Why a proxy was of no use: the source of an [`Error`](crate::Error) that [is one](crate::Error::is_proxy).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProxyError {
@@ -120,5 +112,5 @@ pub enum ProxyError {
     NotSocks(&'static str),
     /// The fields for CONNECT could not be had, or cannot be sent.
     #[error("the fields for CONNECT: {0}")]
-    Fields(#[source] rosn_trace::BoxError),
+    Fields(#[source] BoxError),
 }

@@ -11,7 +11,7 @@ mod target;
 mod uri;
 
 pub use connector::{ConnectOptions, Connected, Connector};
-pub use error::{ConnectError, ProxyError};
+pub use error::ProxyError;
 pub use proxy::{Proxies, Proxy, ProxyHeaders, ProxyUrlError};
 pub use target::{Scheme, Target};
 pub use uri::uri;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use http::Uri;
 use rosn_base::Addr;
 
-use super::{ConnectError, Proxy};
+use super::Proxy;
+use super::error::wrong_uri;
+use crate::Error;
 
 /// The schemes that are spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,27 +64,27 @@ impl Target {
     /// in punycode there.
     ///
     /// # Errors
-    /// [`ConnectError::Url`].
-    pub fn direct(uri: &Uri) -> Result<Self, ConnectError> {
+    /// The URI is not absolute, or not one of these schemes; [`Error::is_request`].
+    pub fn direct(uri: &Uri) -> Result<Self, Error> {
         let scheme = match uri.scheme_str() {
             Some("http") => Scheme::Http,
             Some("https") => Scheme::Https,
-            Some(_) => return Err(ConnectError::url(uri, "its scheme is neither http nor https")),
-            None => return Err(ConnectError::url(uri, "it has no scheme")),
+            Some(_) => return Err(wrong_uri(uri, "its scheme is neither http nor https")),
+            None => return Err(wrong_uri(uri, "it has no scheme")),
         };
         let host = uri.host().unwrap_or_default();
         if host.is_empty() || host == "[]" {
-            return Err(ConnectError::url(uri, "it has no host"));
+            return Err(wrong_uri(uri, "it has no host"));
         }
         let port = match uri.port() {
             Some(port) => port.as_u16(),
             None if has_port(uri) => {
-                return Err(ConnectError::url(uri, "its port is no number up to 65535"));
+                return Err(wrong_uri(uri, "its port is no number up to 65535"));
             }
             None => scheme.default_port(),
         };
         if host.starts_with('[') && host[1..host.len() - 1].parse::<Ipv6Addr>().is_err() {
-            return Err(ConnectError::url(uri, "what is in brackets is no IPv6 address"));
+            return Err(wrong_uri(uri, "what is in brackets is no IPv6 address"));
         }
         let mut authority = format!("{host}:{port}");
         authority.make_ascii_lowercase();

@@ -3,14 +3,15 @@
 use http::Uri;
 use url::Url;
 
-use super::ConnectError;
+use crate::error::Kind;
+use crate::{Error, Phase};
 
 /// The URI that a text means, as a browser reads it (the URL standard of WHATWG): names are turned into punycode, what
 /// may not stand in a path is encoded, the fragment is left out.
 ///
 /// # Errors
-/// [`ConnectError::Url`].
-pub fn uri(text: &str) -> Result<Uri, ConnectError> {
+/// It is none, or its scheme is neither `http` nor `https`.
+pub fn uri(text: &str) -> Result<Uri, Error> {
     let url = Url::parse(text).map_err(|error| wrong(text, &error.to_string()))?;
     from_url(&url)
 }
@@ -18,8 +19,8 @@ pub fn uri(text: &str) -> Result<Uri, ConnectError> {
 /// The URI of a parsed one.
 ///
 /// # Errors
-/// [`ConnectError::Url`].
-pub(crate) fn from_url(url: &Url) -> Result<Uri, ConnectError> {
+/// It is none, or its scheme is neither `http` nor `https`.
+pub(crate) fn from_url(url: &Url) -> Result<Uri, Error> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong(url.as_str(), "its scheme is neither http nor https"));
     }
@@ -27,12 +28,12 @@ pub(crate) fn from_url(url: &Url) -> Result<Uri, ConnectError> {
 }
 
 /// Shows no more of the text than scheme and host: there may be a password in it.
-fn wrong(text: &str, what: &str) -> ConnectError {
+fn wrong(text: &str, what: &str) -> Error {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let url = if scheme.is_empty() { String::new() } else { format!("{scheme}://{host}") };
-    ConnectError::Url { url, what: what.to_owned().into() }
+    Error::of(Phase::Request, Kind::Failed).what(format!("`{url}`: {what}"))
 }
 
 #[cfg(test)]

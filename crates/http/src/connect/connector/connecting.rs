@@ -12,8 +12,10 @@ use rosn_trace::{DialId, ErrorRef, Event, Interest, TraceHandle};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Connected, Connector};
+use crate::Error;
+use crate::connect::error::{not_dialed, not_proxied, not_secured};
 use crate::connect::proxy::{Destination, Proxy, ProxyScheme, http_connect, socks};
-use crate::connect::{ConnectError, ProxyError, Scheme, Target};
+use crate::connect::{ProxyError, Scheme, Target};
 
 /// How long a proxy may take to connect further (Go's, for CONNECT).
 const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,10 +33,13 @@ pub(super) struct Connecting<'a> {
 }
 
 impl Connecting<'_> {
-    pub(super) async fn run(&self) -> Result<Connected, ConnectError> {
+    pub(super) async fn run(&self) -> Result<Connected, Error> {
         let target = self.target;
         let stream = match &target.proxy {
-            None => self.dial(&target.authority, &target.addr()).await?,
+            None => {
+                let dialed = self.dial(&target.authority, &target.addr()).await;
+                dialed.map_err(|error| not_dialed(target, error))?
+            }
             Some(proxy) => self.through(proxy).await?,
         };
         let local = stream.local_addr().ok().and_then(|addr| addr.to_addr());
@@ -42,10 +47,9 @@ impl Connecting<'_> {
         let (stream, alpn) = match target.scheme {
             Scheme::Http => (stream, None),
             Scheme::Https => {
-                let failed =
-                    |source| ConnectError::Tls { authority: target.authority.clone(), source };
-                let tls = self.connector.tls().map_err(ConnectError::TlsSettings)?;
-                let secured = self.secure(tls, target.host(), stream).await.map_err(failed)?;
+                let tls = self.connector.tls().map_err(|error| not_secured(target, error))?;
+                let secured = self.secure(tls, target.host(), stream).await;
+                let secured = secured.map_err(|error| not_secured(target, error))?;
                 let alpn = secured.alpn().map(<[u8]>::to_vec);
                 (secured.into_stream(), alpn)
             }
@@ -65,16 +69,12 @@ impl Connecting<'_> {
     }
 
     /// A connection through the proxy: to the server's socket, or to the proxy where that takes requests itself.
-    async fn through(&self, proxy: &Proxy) -> Result<Stream, ConnectError> {
-        let failed = |cause| ConnectError::Proxy {
-            authority: self.target.authority.clone(),
-            proxy: proxy.authority().into(),
-            cause,
-        };
+    async fn through(&self, proxy: &Proxy) -> Result<Stream, Error> {
+        let failed = |error| not_proxied(self.target, proxy, error);
         let dialed = self.dial(proxy.authority(), proxy.addr()).await;
         let mut stream = dialed.map_err(|error| failed(ProxyError::Dial(error)))?;
         if proxy.scheme() == ProxyScheme::Https {
-            let tls = self.connector.tls().map_err(ConnectError::TlsSettings)?;
+            let tls = self.connector.tls().map_err(|error| not_secured(self.target, error))?;
             let secured = self.secure(tls, &proxy.host(), stream).await;
             stream = secured.map_err(|error| failed(ProxyError::Tls(error)))?.into_stream();
         }

@@ -8,7 +8,7 @@ use rosn_trace::BoxError;
 
 use super::environment::Environment;
 use super::{Proxy, ProxyUrlError};
-use crate::connect::{ConnectError, Target};
+use crate::connect::Target;
 
 /// Says which proxy a request goes through. Cloning it is cheap.
 #[derive(Clone, Default)]
@@ -74,19 +74,17 @@ impl Proxies {
     }
 
     /// # Errors
-    /// [`ConnectError::Proxies`].
+    /// The function's, or a variable is of no use.
     pub(crate) fn choose(
         &self,
         uri: &Uri,
         target: &Target,
-    ) -> Result<Option<Arc<Proxy>>, ConnectError> {
+    ) -> Result<Option<Arc<Proxy>>, BoxError> {
         match &self.0 {
             Kind::None => Ok(None),
             Kind::All(proxy) => Ok(Some(proxy.clone())),
-            Kind::Environment(environment) => {
-                environment.choose(target).map_err(ConnectError::Proxies)
-            }
-            Kind::Chosen(choose) => choose(uri).map_err(ConnectError::Proxies),
+            Kind::Environment(environment) => environment.choose(target),
+            Kind::Chosen(choose) => choose(uri),
         }
     }
 }
