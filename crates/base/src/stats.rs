@@ -26,6 +26,7 @@
 //! assert_eq!(seen, [("entered", Value::Counter(3)), ("inside", Value::Gauge(-1))]);
 //! ```
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, written by one thread.
@@ -117,6 +118,18 @@ impl Histogram {
     }
 }
 
+/// A [`Histogram`] of what may never happen. It has memory, and is shown, from the first duration on.
+#[derive(Debug, Default)]
+pub struct RareHistogram(OnceLock<Box<Histogram>>);
+
+impl RareHistogram {
+    /// Counts one duration, in nanoseconds. Only the thread that owns the shard may call this.
+    #[inline]
+    pub fn record(&self, nanos: u64) {
+        self.0.get_or_init(Box::default).record(nanos);
+    }
+}
+
 /// What a [`Histogram`] held when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistogramSnapshot {
@@ -177,32 +190,46 @@ impl Value {
 
 /// A kind of metric that [`stats!`](crate::stats!) accepts as a field.
 pub trait Metric {
-    /// The present value.
-    fn read(&self) -> Value;
+    /// The present value; `None` where there is nothing to show.
+    fn read(&self) -> Option<Value>;
 }
 
 impl Metric for Counter {
-    fn read(&self) -> Value {
-        Value::Counter(self.value())
+    fn read(&self) -> Option<Value> {
+        Some(Value::Counter(self.value()))
     }
 }
 
 impl Metric for Gauge {
-    fn read(&self) -> Value {
-        Value::Gauge(self.value())
+    fn read(&self) -> Option<Value> {
+        Some(Value::Gauge(self.value()))
     }
 }
 
 impl Metric for Histogram {
-    fn read(&self) -> Value {
-        Value::Histogram(Box::new(self.snapshot()))
+    fn read(&self) -> Option<Value> {
+        Some(Value::Histogram(Box::new(self.snapshot())))
     }
+}
+
+impl Metric for RareHistogram {
+    fn read(&self) -> Option<Value> {
+        self.0.get()?.read()
+    }
+}
+
+/// The sum of a metric over its shards; `None` where none has anything to show.
+pub fn sum<'a, M: Metric + 'a>(shards: impl Iterator<Item = &'a M>) -> Option<Value> {
+    shards.filter_map(Metric::read).reduce(|mut sum, value| {
+        sum.merge(&value);
+        sum
+    })
 }
 
 /// A struct of metrics, made by [`stats!`](crate::stats!).
 pub trait Stats: Default + Send + Sync + 'static {
-    /// Calls `f` with each metric's key and value, in the order of the fields.
-    fn visit(&self, f: &mut dyn FnMut(&'static str, Value));
+    /// Calls `f` with each metric's key and its sum over the shards, in the order of the fields.
+    fn visit(shards: &[&Self], f: &mut dyn FnMut(&'static str, Value));
 }
 
 /// Something whose metrics can be read: what a registry holds.
@@ -248,23 +275,13 @@ impl<T: Stats> Sharded<T> {
 
 impl<T: Stats> Source for Sharded<T> {
     fn visit(&self, f: &mut dyn FnMut(&'static str, Value)) {
-        let mut sums: Vec<(&'static str, Value)> = Vec::new();
-        self.shards[0].0.visit(&mut |key, value| sums.push((key, value)));
-        for shard in &self.shards[1..] {
-            let mut at = 0;
-            shard.0.visit(&mut |_, value| {
-                sums[at].1.merge(&value);
-                at += 1;
-            });
-        }
-        for (key, value) in sums {
-            f(key, value);
-        }
+        let shards: Vec<&T> = self.shards.iter().map(|shard| &shard.0).collect();
+        T::visit(&shards, f);
     }
 }
 
-/// Makes a struct of metrics: fields of type `Counter`, `Gauge` or `Histogram`, each with the name
-/// under which it is exported.
+/// Makes a struct of metrics: fields of type `Counter`, `Gauge`, `Histogram` or `RareHistogram`, each
+/// with the name under which it is exported.
 #[macro_export]
 macro_rules! stats {
     ($(#[$meta:meta])* $vis:vis struct $name:ident {
@@ -277,8 +294,13 @@ macro_rules! stats {
         }
 
         impl $crate::stats::Stats for $name {
-            fn visit(&self, f: &mut dyn FnMut(&'static str, $crate::stats::Value)) {
-                $(f(stringify!($field), $crate::stats::Metric::read(&self.$field));)*
+            fn visit(shards: &[&Self], f: &mut dyn FnMut(&'static str, $crate::stats::Value)) {
+                $(
+                    let shards_of_one = shards.iter().map(|shard| &shard.$field);
+                    if let Some(value) = $crate::stats::sum(shards_of_one) {
+                        f(stringify!($field), value);
+                    }
+                )*
             }
         }
     };
@@ -299,5 +321,29 @@ mod tests {
         assert_eq!(seen.buckets[BUCKETS_MICROS.len()], 1);
         assert_eq!(seen.count(), 3);
         assert_eq!(seen.min_micros, Some(100));
+    }
+    crate::stats! {
+        struct RareStats {
+            before: Counter,
+            rare: RareHistogram,
+            after: Counter,
+        }
+    }
+
+    #[test]
+    fn a_rare_histogram_is_shown_once_something_was_recorded() {
+        let stats = Sharded::<RareStats>::new(3);
+        let seen = || {
+            let mut seen = Vec::new();
+            stats.visit(&mut |key, value| seen.push((key, value)));
+            seen
+        };
+        stats.shard(2).after.add(1);
+        assert_eq!(seen(), [("before", Value::Counter(0)), ("after", Value::Counter(1))]);
+        stats.shard(1).rare.record(1_000);
+        stats.shard(2).rare.record(3_000);
+        let Value::Histogram(rare) = seen()[1].1.clone() else { panic!("a histogram") };
+        assert_eq!((rare.count(), rare.min_micros, rare.max_micros), (2, Some(1), 3));
+        assert!(size_of::<RareHistogram>() <= 16, "it costs nothing where nothing happens");
     }
 }

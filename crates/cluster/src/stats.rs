@@ -103,6 +103,16 @@ rosn_base::stats! {
         request_duration_time: Histogram,
         /// The sum of `request_duration_time`, in nanoseconds.
         request_duration_time_total: Counter,
+        /// Names resolved while a connection was made.
+        dns_time: RareHistogram,
+        /// Sockets connected.
+        connect_time: RareHistogram,
+        /// TLS and other handshakes of a transport.
+        tls_time: RareHistogram,
+        /// Requests that had to wait for a connection.
+        pool_wait: RareHistogram,
+        /// From the end of the request to the first byte of the response.
+        first_byte_time: RareHistogram,
         /// Responses with a status below 500.
         response_success: Counter,
         /// Responses with another status, and requests without a response.

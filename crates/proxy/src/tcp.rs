@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Listener, Service};
-use crate::upstream::{self, ConnectFailure, NEVER, nanos};
+use crate::upstream::{self, ConnectFailure, NEVER, Phases, Wanted, nanos};
 
 /// How long a tunnel may be without bytes where nothing else is said (MOSN).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -50,9 +50,16 @@ pub(crate) async fn serve(
         let endpoint =
             upstream.original_dst(info.original_dst, |_| None).or_else(|| upstream.pick(&pick));
         let failure = match endpoint {
-            None => ConnectFailure::NoEndpoint,
+            None => ConnectFailure::NoEndpoint(upstream.lack()),
             Some(endpoint) => {
-                match upstream.connect(&worker, &endpoint, &info, &timer, NEVER).await {
+                let wanted = Wanted {
+                    worker: &worker,
+                    client: &info,
+                    timer: &timer,
+                    deadline: NEVER,
+                    phases: &mut Phases::default(),
+                };
+                match upstream.connect(&endpoint, wanted).await {
                     Ok(connection) => break connection,
                     Err(failure) => {
                         tried.push(endpoint.id());

@@ -166,6 +166,28 @@ variables! {
     UpstreamProtocol = "upstream_protocol",
     /// How many tries came before this one.
     UpstreamIndex = "upstream_index",
+    /// How long it took to resolve a name while the connection to the upstream was made, a Go duration. A cluster
+    /// resolves the names of its hosts ahead; then there is none.
+    UpstreamDnsTime = "upstream_dns_time",
+    /// How long it took to connect; none where an open connection was used. This and what follows is about the last
+    /// try.
+    UpstreamConnectTime = "upstream_connect_time",
+    /// How long TLS and other handshakes with the upstream took; none where an open connection was used.
+    UpstreamTlsTime = "upstream_tls_time",
+    /// How long the request waited for a connection because the cluster's `max_connections` was reached.
+    UpstreamPoolWait = "upstream_pool_wait",
+    /// From the end of the request to the first byte of the response.
+    UpstreamFirstByteTime = "upstream_first_byte_time",
+    /// From the start to the last byte of the upstream's response, over all tries.
+    UpstreamTotalTime = "upstream_total_time",
+    /// `true` where the request went on an open connection, `false` where one was made for it.
+    UpstreamReused = "upstream_reused",
+    /// How many times an endpoint was chosen.
+    UpstreamTries = "upstream_tries",
+    /// The addresses of the endpoints that were tried, in order and with commas: the first seven and the last.
+    UpstreamAddrs = "upstream_addrs",
+    /// Where the response came from: `via_upstream`, `direct_response`, or a word that says what failed.
+    ResponseCodeDetails = "response_code_details",
 }
 
 const REQUEST_HEADER: &str = "request_header_";

@@ -33,6 +33,10 @@ pub(crate) trait Respond {
     /// Whether this status is to be retried instead of passed on.
     fn refuses(&mut self, status: u16, can_replay: bool) -> bool;
 
+    /// Takes note that the first byte of the response came `at` this time, when the request had been `sent`; 0 = it
+    /// has not been.
+    fn began(&mut self, sent: u64, at: u64);
+
     /// Appends the head for the client to `out`, and says how the body is framed. `request` begins with
     /// the head of the request; `request_done` says whether all of it was read.
     fn encode(
@@ -314,6 +318,7 @@ impl<R: Respond> Attempt<'_, R> {
                     self.progress = self.worker.clock.refresh();
                     if self.head_at == 0 {
                         self.head_at = self.progress;
+                        self.respond.began(self.request_sent_at, self.head_at);
                     }
                 }
                 Err(error) => return Poll::Ready(Err(self.ended_early(Some(error)))),

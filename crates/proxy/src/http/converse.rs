@@ -58,6 +58,7 @@ pub(super) async fn converse(
         response_bytes,
         record,
         len: *len,
+        begin: deadlines.begin,
         keep: *keep,
         can_retry,
         permit: &mut tried.permit,
@@ -111,6 +112,7 @@ pub(super) async fn converse(
     let clean = clean && finished && attempt.response.keep_alive();
     let keep = attempt.respond.keep;
     let (request_sent, head_at) = (attempt.request_sent_at, attempt.head_at);
+    let end = if result.is_ok() { attempt.progress } else { worker.clock.now() };
     let Attempt { request, buffers, received, .. } = attempt;
     *up_buffers = request.into_buffers();
     *down = buffers;
@@ -118,6 +120,7 @@ pub(super) async fn converse(
         worker.upstream_buffers.give(received);
     }
     (record.request_sent, record.response_head) = (request_sent, head_at);
+    record.upstream_end = end;
     record.bytes_sent = traffic.payload;
     connection.count_read(traffic.from_client);
     connection.count_written(traffic.to_client);

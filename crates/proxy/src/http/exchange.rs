@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosn_h1::{Framing, Method, RequestHead, Version};
+use tracing::debug;
 
 use super::failure::Flags;
 use super::headers::Fields;
@@ -108,6 +109,8 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     let mut record = Record { start: now, status, end: now, ..Record::default() };
     record.flags.insert(Flags::DOWNSTREAM_PROTOCOL);
     record.failure = Some(reason.to_owned());
+    record.details = if status == 408 { "request_head_timeout" } else { "request_head_invalid" };
+    debug!(peer = %connection.info.peer, status, details = record.details, "{reason}");
     (record.id, record.own) = (worker.next_request(), true);
     if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
         record.bytes_sent = body.len() as u64;
@@ -140,6 +143,7 @@ impl Exchange<'_> {
         if let Some((status, why)) = self.refusal() {
             // What follows may be meant for the other protocol: it must not be read as requests.
             self.keep = false;
+            self.record.details = "not_supported";
             self.reply(status, why.as_bytes()).await;
             return Next::End(End::Linger);
         }
@@ -147,12 +151,14 @@ impl Exchange<'_> {
             (self.slot.head.framing(), proxy.max_body_bytes)
             && length > limit
         {
+            self.record.details = "request_body_too_large";
             return self.reply(413, b"the request body is too large\n").await;
         }
         let route = match self.with_input(listener, |input| table.find(input)) {
             Ok(route) => route,
             Err(NoRoute::VirtualHost | NoRoute::Route) => {
                 self.record.flags.insert(Flags::NO_ROUTE);
+                self.record.details = "route_not_found";
                 return self.reply(404, b"no route matches the request\n").await;
             }
         };
@@ -242,6 +248,9 @@ impl Exchange<'_> {
     ) -> Next {
         self.record.status = status;
         self.record.own = true;
+        if self.record.details.is_empty() {
+            self.record.details = "direct_response";
+        }
         let unread = self.has_unread_body();
         let keep = self.keep && !unread;
         // Nothing more goes up, and `path` is still to be logged.

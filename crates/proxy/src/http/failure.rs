@@ -89,7 +89,7 @@ impl Failure {
             Self::Overflow => 503,
             Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Inactive(_)) => 503,
             Self::Timeout | Self::TryTimeout => 504,
-            Self::Connect(ConnectFailure::Timeout | ConnectFailure::Waited) => 504,
+            Self::Connect(ConnectFailure::Timeout { .. } | ConnectFailure::Waited) => 504,
             Self::Status(status) => *status,
             Self::ClientGone | Self::ClientStalled => 499,
             Self::ClientBody(_) => 400,
@@ -106,7 +106,7 @@ impl Failure {
             | Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Waited) => {
                 Flags::OVERFLOW
             }
-            Self::Connect(ConnectFailure::NoEndpoint) => Flags::NO_HEALTHY_UPSTREAM,
+            Self::Connect(ConnectFailure::NoEndpoint(_)) => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect(_) => Flags::CONNECTION_FAILURE,
             Self::Stale | Self::Reset(_) => Flags::UPSTREAM_RESET,
             Self::Protocol(_) | Self::Unexpected(_) => Flags::UPSTREAM_PROTOCOL,
@@ -116,6 +116,25 @@ impl Failure {
             Self::ClientGone => Flags::DOWNSTREAM_RESET,
             Self::ClientStalled | Self::ClientSlow => Flags::STREAM_IDLE,
             Self::ClientBody(_) | Self::BodyTooLarge => Flags::DOWNSTREAM_PROTOCOL,
+        }
+    }
+
+    /// The token of `response_code_details`, as the guide lists them.
+    pub(crate) fn details(&self) -> &'static str {
+        match self {
+            Self::Overflow => "upstream_max_requests",
+            Self::Connect(failure) => failure.details(),
+            Self::Stale | Self::Reset(_) => "upstream_reset_before_response",
+            Self::Protocol(_) | Self::Unexpected(_) => "upstream_invalid_response",
+            Self::TryTimeout => "upstream_try_timeout",
+            Self::Timeout => "upstream_response_timeout",
+            Self::Status(_) => "upstream_retriable_status",
+            Self::Broken(_) => "upstream_response_broken",
+            Self::ClientGone => "downstream_gone",
+            Self::ClientStalled => "downstream_stalled",
+            Self::ClientSlow => "request_body_timeout",
+            Self::ClientBody(_) => "request_body_invalid",
+            Self::BodyTooLarge => "request_body_too_large",
         }
     }
 
@@ -138,14 +157,14 @@ impl Failure {
             | Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Waited) => {
                 "the upstream is overloaded: a circuit breaker is open"
             }
-            Self::Connect(ConnectFailure::NoEndpoint) => "no healthy upstream",
+            Self::Connect(ConnectFailure::NoEndpoint(_)) => "no healthy upstream",
             Self::Connect(ConnectFailure::Inactive(_)) => {
                 "the upstream cannot be used: see the log of the proxy"
             }
             Self::Connect(ConnectFailure::Dial(_) | ConnectFailure::Transport(_)) => {
                 "no connection to the upstream could be made"
             }
-            Self::Connect(ConnectFailure::Timeout) => {
+            Self::Connect(ConnectFailure::Timeout { .. }) => {
                 "no connection to the upstream could be made in time"
             }
             Self::Stale | Self::Reset(_) => "the upstream closed the connection before responding",
@@ -158,6 +177,41 @@ impl Failure {
             Self::BodyTooLarge => "the request body is too large",
         }
     }
+}
+
+/// What can be done about a failure; `None` where its own words say it, or there is nothing to say.
+pub(crate) fn hint(details: &str) -> Option<&'static str> {
+    Some(match details {
+        "no_healthy_upstream" => "look at the health of the endpoints in the admin API",
+        "cluster_not_resolved" => {
+            "does the DNS know the names? The log has a line for each failure"
+        }
+        "cluster_without_hosts" => "give the cluster `hosts`",
+        "upstream_max_requests" | "upstream_max_connections" => {
+            "raise that limit in the cluster's `circuit_breakers`, or add hosts"
+        }
+        "upstream_pool_timeout" => {
+            "raise `max_connections` in the cluster's `circuit_breakers`, or add hosts"
+        }
+        "upstream_connect_timeout" => {
+            "is the host up, and does a firewall let it pass? Else raise `connect_timeout`"
+        }
+        "upstream_tls_failure" => {
+            "compare `stream_settings.tls` of the cluster with the endpoint's certificate"
+        }
+        "upstream_handshake_failure" => {
+            "do both sides use the same transport, host, path and security?"
+        }
+        "upstream_tls_timeout" | "upstream_handshake_timeout" => {
+            "does the endpoint speak what `stream_settings` of the cluster say?"
+        }
+        "upstream_response_timeout" => "the endpoint is slow, or the route's `timeout` too short",
+        "upstream_try_timeout" => "the endpoint is slow, or `retry_timeout` too short",
+        "upstream_invalid_response" => {
+            "does the endpoint speak HTTP/1.1 there, and not TLS or HTTP/2?"
+        }
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Failure {

@@ -23,7 +23,7 @@ use super::retry::{Decision, Tried, may_retry};
 use super::{End, Next};
 use crate::context::Serving;
 use crate::snapshot::Listener;
-use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, count, nanos};
+use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, Wanted, count, nanos};
 
 /// What stays the same over all tries of a request.
 pub(super) struct Sending<'a> {
@@ -62,6 +62,11 @@ pub(crate) async fn run(
     let chosen = exchange.with_input(listener, |input| table.choose(forward, input, random));
     let Some(&index) = chosen.map(|choice| choice.cluster) else {
         exchange.record.flags.insert(Flags::NO_CLUSTER);
+        exchange.record.details = "cluster_not_found";
+        warn!(
+            route = exchange.record.route.as_deref(),
+            "the route names a cluster that does not exist"
+        );
         return exchange.reply(503, b"the route names a cluster that does not exist\n").await;
     };
     let upstream = Rc::clone(serving.upstream(index));
@@ -158,7 +163,6 @@ async fn try_until_done(
     let mut tried = Tried::default();
     let deadline = exchange.record.start.saturating_add(sending.timeout);
     loop {
-        exchange.record.tries += 1;
         let failure = match one_try(exchange, sending, body, &mut tried, deadline).await {
             Ok(next) => return next,
             Err(failure) => failure,
@@ -225,7 +229,7 @@ async fn one_try(
     let pick = Pick {
         hash: sending.hash.or_else(|| source_hash(exchange)),
         tried: &tried.endpoints,
-        attempt: exchange.record.tries - 1,
+        attempt: exchange.record.tries,
         now_nanos: worker.clock.now(),
     };
     let wanted = exchange.connection.info.original_dst;
@@ -233,8 +237,10 @@ async fn one_try(
         .upstream
         .original_dst(wanted, |name| exchange.header(name))
         .or_else(|| sending.upstream.pick(&pick));
-    let endpoint = endpoint.ok_or(Failure::Connect(ConnectFailure::NoEndpoint))?;
-    exchange.record.endpoint = Some(Arc::clone(&endpoint));
+    let Some(endpoint) = endpoint else {
+        return Err(Failure::Connect(ConnectFailure::NoEndpoint(sending.upstream.lack())));
+    };
+    exchange.record.begin_try(Arc::clone(&endpoint));
     tried.reached = false;
     let mut up = connect(exchange, sending, &endpoint, tried, deadline).await?;
     up.requests = up.requests.saturating_add(1);
@@ -306,13 +312,19 @@ async fn connect(
     tried: &mut Tried,
     deadline: u64,
 ) -> Result<upstream::Connection, Failure> {
-    let worker = Rc::clone(&exchange.connection.worker);
     // A request that cannot be sent twice is worth a look at the connection first. So is one that came
     // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
     let probe = !sending.idempotent || !exchange.connection.waited;
     let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe } };
-    let (client, timer) = (&exchange.connection.info, &exchange.connection.timer);
-    let result = sending.upstream.obtain(&worker, endpoint, reuse, client, timer, deadline).await;
+    let connection = &*exchange.connection;
+    let wanted = Wanted {
+        worker: &connection.worker,
+        client: &connection.info,
+        timer: &connection.timer,
+        deadline,
+        phases: &mut exchange.record.phases,
+    };
+    let result = sending.upstream.obtain(endpoint, reuse, wanted).await;
     if result.is_err() {
         tried.endpoints.push(endpoint.id());
     }
@@ -337,17 +349,25 @@ fn broken(exchange: &mut Exchange<'_>, failure: &Failure) -> Next {
     Next::End(End::Reset)
 }
 
+/// Keeps for the access log what failed, and tells the log.
 fn note(exchange: &mut Exchange<'_>, failure: &Failure) {
     let record = &mut *exchange.record;
     record.flags.insert(failure.flags());
+    record.details = failure.details();
     let text = failure.to_string();
-    let endpoint = record.endpoint.as_ref().map(|endpoint| endpoint.addr().to_string());
+    let (details, tries) = (record.details, record.tries);
     let cluster = record.upstream.as_ref().map(|upstream| upstream.cluster.name());
+    let endpoint = record.endpoint.as_ref().map(|endpoint| endpoint.addr().to_string());
     let endpoint = endpoint.as_deref();
     if failure.is_downstream() {
-        debug!(cluster, endpoint, connection = exchange.connection.info.id, "{text}");
+        let connection = exchange.connection.info.id;
+        debug!(cluster, endpoint, connection, details, "{text}");
     } else {
-        warn!(cluster, endpoint, tries = record.tries, flags = %record.flags, "{text}");
+        let mut tried = Vec::new();
+        let tried = (tries > 1 && record.write_addrs(&mut tried))
+            .then(|| String::from_utf8_lossy(&tried).into_owned());
+        let (tried, hint) = (tried.as_deref(), super::failure::hint(details));
+        warn!(cluster, endpoint, tries, tried, flags = %record.flags, details, hint, "{text}");
     }
     record.failure = Some(text);
 }

@@ -14,7 +14,10 @@ use rosn_net::{ConnInfo, PeerAddr};
 
 use super::failure::Flags;
 use super::headers::Fields;
-use crate::upstream::Upstream;
+use crate::upstream::{Phases, Took, Upstream};
+
+/// Tries whose addresses are kept, the last one not counted.
+const EARLIER: usize = 7;
 
 /// What happened, so far.
 #[derive(Default)]
@@ -38,11 +41,21 @@ pub(crate) struct Record {
     pub(crate) bytes_received: u64,
     /// Bytes of the response's body, without its framing.
     pub(crate) bytes_sent: u64,
+    /// The one of the last try.
     pub(crate) endpoint: Option<Arc<Endpoint>>,
+    /// Those of the first tries, where there was another one after them.
+    pub(crate) earlier: Vec<Arc<Endpoint>>,
+    /// How long the phases of the last try took.
+    pub(crate) phases: Phases,
+    /// When the last byte moved between rosn and the upstream; 0 = not yet.
+    pub(crate) upstream_end: u64,
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) route: Option<Arc<str>>,
     /// Why the upstream failed.
     pub(crate) failure: Option<String>,
+    /// Where the response came from, or what failed: a word of those in the guide. Empty = not known yet.
+    pub(crate) details: &'static str,
+    /// How many times an endpoint was chosen.
     pub(crate) tries: u32,
     pub(crate) direct: bool,
     /// The response is not an upstream's.
@@ -55,6 +68,35 @@ pub(crate) struct Record {
     pub(crate) host: Option<Vec<u8>>,
     pub(crate) global_timeout: Option<Duration>,
     pub(crate) try_timeout: Option<Duration>,
+}
+
+impl Record {
+    /// Another try begins, at this endpoint.
+    pub(crate) fn begin_try(&mut self, endpoint: Arc<Endpoint>) {
+        self.tries += 1;
+        (self.phases, self.upstream_end) = (Phases::default(), 0);
+        if let Some(former) = self.endpoint.replace(endpoint)
+            && self.earlier.len() < EARLIER
+        {
+            self.earlier.push(former);
+        }
+    }
+
+    /// The first byte of a response to the present try came `at` this time. The request had been sent whole at `sent`;
+    /// 0 = it has not been. The try began to send at `begin`.
+    pub(crate) fn response_began(&mut self, begin: u64, sent: u64, at: u64) {
+        (self.request_sent, self.response_head) = (sent, at);
+        let since = if sent > 0 { sent } else { begin };
+        self.phases.first_byte = Took::nanos(at.saturating_sub(since));
+    }
+
+    /// Appends the addresses of the endpoints that were tried.
+    pub(crate) fn write_addrs(&self, out: &mut Vec<u8>) -> bool {
+        for endpoint in &self.earlier {
+            let _ = write!(out, "{},", endpoint.addr());
+        }
+        self.endpoint.as_ref().is_some_and(|endpoint| show(out, endpoint.addr()))
+    }
 }
 
 /// A [`Record`] with the messages it is about.
@@ -86,6 +128,7 @@ impl Variables for View<'_> {
                     || self.write_connection(variable, out)
                     || self.write_request(variable, out)
                     || self.write_outcome(variable, out)
+                    || self.write_upstream(variable, out)
             }
         }
     }
@@ -102,6 +145,13 @@ impl View<'_> {
             Variable::RequestReceivedDuration => since(record.request_sent).or(Some(0)),
             Variable::ResponseReceivedDuration => since(record.response_head),
             Variable::RequestFinishedDuration | Variable::Duration => Some(took),
+            Variable::UpstreamDnsTime => record.phases.dns.value(),
+            Variable::UpstreamConnectTime => record.phases.connect.value(),
+            Variable::UpstreamTlsTime => record.phases.tls.value(),
+            Variable::UpstreamPoolWait => record.phases.pool_wait.value(),
+            Variable::UpstreamFirstByteTime => record.phases.first_byte.value(),
+            Variable::UpstreamTotalTime if record.tries == 0 => None,
+            Variable::UpstreamTotalTime => since(record.upstream_end).or(Some(took)),
             Variable::ProcessTimeDuration => {
                 let waited = record.response_head.saturating_sub(record.request_sent);
                 Some(took.saturating_sub(if record.request_sent > 0 { waited } else { 0 }))
@@ -172,6 +222,22 @@ impl View<'_> {
             }
             Variable::ResponseFlag => show(out, !record.flags.is_empty()),
             Variable::ResponseFlags => !record.flags.is_empty() && show(out, record.flags),
+            Variable::ResponseCodeDetails => {
+                !record.details.is_empty() && put(out, Some(record.details.as_bytes()))
+            }
+            Variable::StreamId => record.id > 0 && show(out, record.id),
+            Variable::ProxyHijackStatus => record.own && show(out, record.status),
+            Variable::RouteName => put(out, record.route.as_deref().map(str::as_bytes)),
+            Variable::ProxyDirectResponse => record.direct && put(out, Some(b"true")),
+            Variable::ProxyGlobalTimeout => show_timeout(out, record.global_timeout),
+            Variable::ProxyTryTimeout => show_timeout(out, record.try_timeout),
+            _ => false,
+        }
+    }
+
+    fn write_upstream(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        let record = self.record;
+        match variable {
             Variable::UpstreamHost => {
                 record.endpoint.as_ref().is_some_and(|endpoint| match endpoint.hostname() {
                     "" => show(out, endpoint.addr()),
@@ -186,19 +252,18 @@ impl View<'_> {
                     record.upstream_connection.as_ref().and_then(|(_, local)| local.as_ref());
                 local.is_some_and(|local| show(out, local))
             }
-            Variable::StreamId => record.id > 0 && show(out, record.id),
-            Variable::ProxyHijackStatus => record.own && show(out, record.status),
             Variable::UpstreamCluster => {
                 put(out, record.upstream.as_ref().map(|u| u.cluster.name().as_bytes()))
             }
             Variable::UpstreamTransportFailureReason => {
                 put(out, record.failure.as_deref().map(str::as_bytes))
             }
-            Variable::RouteName => put(out, record.route.as_deref().map(str::as_bytes)),
             Variable::UpstreamIndex => record.tries > 0 && show(out, record.tries - 1),
-            Variable::ProxyDirectResponse => record.direct && put(out, Some(b"true")),
-            Variable::ProxyGlobalTimeout => show_timeout(out, record.global_timeout),
-            Variable::ProxyTryTimeout => show_timeout(out, record.try_timeout),
+            Variable::UpstreamTries => record.upstream.is_some() && show(out, record.tries),
+            Variable::UpstreamAddrs => record.write_addrs(out),
+            Variable::UpstreamReused => {
+                record.phases.reused.is_some_and(|reused| show(out, reused))
+            }
             _ => false,
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Responder<'a> {
     pub(super) response_bytes: &'a mut Vec<u8>,
     pub(super) record: &'a mut Record,
     pub(super) len: usize,
+    /// When the try began to send.
+    pub(super) begin: u64,
     /// Whether the client's connection stays open.
     pub(super) keep: bool,
     pub(super) can_retry: bool,
@@ -41,6 +43,13 @@ impl Respond for Responder<'_> {
             && may_retry(self.permit, self.sending, &mut self.record.flags)
     }
 
+    fn began(&mut self, sent: u64, at: u64) {
+        self.record.response_began(self.begin, sent, at);
+        if let Some(nanos) = self.record.phases.first_byte.value() {
+            self.sending.upstream.stats().first_byte_time.record(nanos);
+        }
+    }
+
     fn encode(
         &mut self,
         response: &ResponseHead,
@@ -50,6 +59,7 @@ impl Respond for Responder<'_> {
         out: &mut Vec<u8>,
     ) -> Framing {
         self.record.status = response.status();
+        self.record.details = "via_upstream";
         let sending = self.sending;
         let from = Fields { bytes, fields: response.fields() };
         if !sending.listener.access_logs.is_empty() {

@@ -1,6 +1,9 @@
 //! A worker's view of a cluster: its balancer and its pools of connections.
 
 mod connection;
+mod dial;
+mod failure;
+mod phases;
 mod pool;
 mod waiting;
 
@@ -8,22 +11,22 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rosn_base::Timer;
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Balancer, Cluster, ClusterStats, Endpoint, Permit, Pick};
 use rosn_config::checked::Discovery;
-use rosn_net::{ConnInfo, DialError, DialOptions, KeepAlive, Stream};
-use rosn_transport::{DialRequest, Dialer, Environment, TransportError};
-use thiserror::Error;
+use rosn_net::{DialOptions, KeepAlive};
 
 use crate::context::{Shared, Worker};
 pub(crate) use connection::{Connection, Held};
+pub(crate) use dial::Wanted;
+use dial::Way;
+pub(crate) use failure::{ConnectFailure, Lack};
+pub(crate) use phases::{Phases, Took};
 use pool::Pool;
 use waiting::Queue;
 
@@ -68,16 +71,6 @@ pub(crate) struct Upstream {
     connect_timeout: u64,
 }
 
-/// How connections to the cluster's endpoints are made.
-enum Way {
-    /// Plain sockets.
-    Socket(DialOptions),
-    /// By a transport; the flag says whether each connection tells of one client, and serves no other.
-    Transport(Arc<dyn Dialer>, bool),
-    /// Not at all: the transport's settings cannot be used.
-    None(String),
-}
-
 /// Whether a request may go on a connection that has been idle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reuse {
@@ -91,72 +84,6 @@ pub(crate) enum Reuse {
 enum Room {
     Idle(Connection),
     New(Permit),
-}
-
-impl Way {
-    fn to(cluster: &rosn_config::checked::Cluster, shared: &Shared) -> Self {
-        let owner = Arc::clone(&cluster.name);
-        let environment = Environment { owner, ..shared.environment.clone() };
-        let settings = cluster.stream.clone().unwrap_or_default();
-        if settings.is_plain() {
-            let mut options = rosn_transport::dial_options(&settings.socket, &environment);
-            // Short connections are spared the system calls.
-            options.socket.keep_alive = KeepAlive::System;
-            if cluster.mark != 0 {
-                options.socket.mark = cluster.mark;
-            }
-            return Self::Socket(options);
-        }
-        match shared.transports.dialer(&settings, &environment) {
-            Ok(dialer) => Self::Transport(dialer, settings.proxy_protocol.send.is_some()),
-            Err(error) => Self::None(error.to_string()),
-        }
-    }
-
-    async fn dial(&self, endpoint: &Endpoint, client: &ConnInfo) -> Result<Stream, ConnectFailure> {
-        match self {
-            Self::Socket(options) => Ok(rosn_net::dial(endpoint.addr(), options).await?),
-            Self::Transport(dialer, tells) => {
-                let client = tells.then(|| (client.peer.clone(), client.local.clone()));
-                let request = DialRequest { client, ..DialRequest::default() };
-                Ok(dialer.dial(endpoint.addr(), &request).await?)
-            }
-            Self::None(why) => Err(ConnectFailure::Inactive(why.clone())),
-        }
-    }
-}
-
-/// Why there is no connection to an upstream.
-#[derive(Debug, Error)]
-pub(crate) enum ConnectFailure {
-    /// The cluster has no endpoint that may be used.
-    #[error("no healthy upstream")]
-    NoEndpoint,
-    /// The cluster needs something that this build does not do.
-    #[error("{0}")]
-    Inactive(String),
-    /// A limit of the cluster is reached.
-    #[error("the cluster's {0} is reached")]
-    Overflow(&'static str),
-    /// A limit of the cluster is reached, and was for as long as the request could wait.
-    #[error("no connection became free in time: the cluster's max_connections is reached")]
-    Waited,
-    /// The system, or the peer, refused.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// The same, or a handshake failed.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// It took too long.
-    #[error("no connection could be made within `connect_timeout`")]
-    Timeout,
-}
-
-impl ConnectFailure {
-    /// Whether another endpoint may do better.
-    pub(crate) fn may_retry(&self) -> bool {
-        matches!(self, Self::Dial(_) | Self::Transport(_) | Self::Timeout)
-    }
 }
 
 impl Upstream {
@@ -267,41 +194,38 @@ impl Upstream {
         self.shard(self.cluster.stats())
     }
 
-    /// A connection for a request: an idle one, or a new one made before `deadline` and within the cluster's
+    /// A connection for a request: an idle one, or a new one made before the deadline and within the cluster's
     /// `connect_timeout`. Where `max_connections` is reached, `max_pending_requests` may wait for one.
     ///
     /// `reuse` says whether it may be an idle one, and whether that is to be probed (see [`Pool::take`]).
     pub(crate) async fn obtain(
         self: &Rc<Self>,
-        worker: &Worker,
         endpoint: &Arc<Endpoint>,
         reuse: Reuse,
-        client: &ConnInfo,
-        timer: &Timer,
-        deadline: u64,
+        mut wanted: Wanted<'_>,
     ) -> Result<Connection, ConnectFailure> {
         let room = if self.waiting.is_empty() { self.room(endpoint, reuse) } else { None };
         let room = match room {
             Some(room) => room,
-            None => self.wait(worker, endpoint, reuse, timer, deadline).await?,
+            None => self.wait(endpoint, reuse, &mut wanted).await?,
         };
         match room {
-            Room::Idle(connection) => Ok(connection),
-            Room::New(permit) => self.dial(worker, endpoint, permit, client, timer, deadline).await,
+            Room::Idle(connection) => {
+                wanted.phases.reused = Some(true);
+                Ok(connection)
+            }
+            Room::New(permit) => self.dial(endpoint, permit, wanted).await,
         }
     }
 
-    /// Makes a new connection, before `deadline` and within the cluster's `connect_timeout`.
+    /// Makes a new connection, before the deadline and within the cluster's `connect_timeout`.
     pub(crate) async fn connect(
         self: &Rc<Self>,
-        worker: &Worker,
         endpoint: &Arc<Endpoint>,
-        client: &ConnInfo,
-        timer: &Timer,
-        deadline: u64,
+        wanted: Wanted<'_>,
     ) -> Result<Connection, ConnectFailure> {
         let permit = self.permit().ok_or(ConnectFailure::Overflow("max_connections"))?;
-        self.dial(worker, endpoint, permit, client, timer, deadline).await
+        self.dial(endpoint, permit, wanted).await
     }
 
     fn room(&self, endpoint: &Endpoint, reuse: Reuse) -> Option<Room> {
@@ -329,23 +253,26 @@ impl Upstream {
     /// Waits until a connection is given back or closed.
     async fn wait(
         &self,
-        worker: &Worker,
         endpoint: &Arc<Endpoint>,
         reuse: Reuse,
-        timer: &Timer,
-        deadline: u64,
+        wanted: &mut Wanted<'_>,
     ) -> Result<Room, ConnectFailure> {
         let Some(_permit) = self.cluster.breakers().try_pending() else {
             count!(self, endpoint, request_pending_overflow, 1);
             return Err(ConnectFailure::Overflow("max_connections"));
         };
+        let Wanted { worker, timer, deadline, .. } = *wanted;
         let place = self.waiting.enter();
+        let begin = worker.clock.now();
         loop {
             let is_first = place.is_first();
-            if is_first && let Some(room) = self.room(endpoint, reuse) {
+            let room = if is_first { self.room(endpoint, reuse) } else { None };
+            let now = worker.clock.refresh();
+            wanted.phases.pool_wait = Took::nanos(now.saturating_sub(begin));
+            if let Some(room) = room {
+                self.stats().pool_wait.record(now.saturating_sub(begin));
                 return Ok(room);
             }
-            let now = worker.clock.refresh();
             if now >= deadline {
                 return Err(ConnectFailure::Waited);
             }
@@ -359,40 +286,14 @@ impl Upstream {
         }
     }
 
-    async fn dial(
-        self: &Rc<Self>,
-        worker: &Worker,
-        endpoint: &Arc<Endpoint>,
-        permit: Permit,
-        client: &ConnInfo,
-        timer: &Timer,
-        deadline: u64,
-    ) -> Result<Connection, ConnectFailure> {
-        if let Some(why) = &self.cluster.config().inactive {
-            return Err(ConnectFailure::Inactive(why.clone()));
-        }
-        let due = worker.clock.now().saturating_add(self.connect_timeout);
-        timer.set(due.min(deadline));
-        let mut dial = pin!(self.way.dial(endpoint, client));
-        let dialed = poll_fn(|cx| {
-            if let Poll::Ready(result) = dial.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            if timer.poll_expired(cx.waker()) {
-                return Poll::Ready(Err(ConnectFailure::Timeout));
-            }
-            Poll::Pending
-        })
-        .await;
-        match dialed {
-            Ok(stream) => {
-                let held = Held::new(self, endpoint, permit);
-                Ok(Connection::new(stream, worker.next_upstream(), held))
-            }
-            Err(failure) => {
-                count!(self, endpoint, connection_con_fail, 1);
-                Err(failure)
-            }
+    /// Why there is no endpoint to choose.
+    pub(crate) fn lack(&self) -> Lack {
+        let config = self.cluster.config();
+        match (self.cluster.endpoints().endpoints(), &*config.hosts) {
+            _ if matches!(config.discovery, Discovery::OriginalDst { .. }) => Lack::Destination,
+            ([], []) => Lack::Hosts,
+            ([], _) => Lack::Addresses,
+            _ => Lack::Health,
         }
     }
 

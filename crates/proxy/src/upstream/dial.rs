@@ -1,0 +1,139 @@
+//! New connections to endpoints.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rosn_base::Timer;
+use rosn_cluster::{Endpoint, Permit};
+use rosn_net::{ConnInfo, DialOptions, KeepAlive, Stream};
+use rosn_trace::{Timings, TraceHandle};
+use rosn_transport::{DialRequest, Dialer, Environment};
+
+use super::failure::ConnectFailure;
+use super::phases::{self, Phases, Took};
+use super::{Connection, Held, Upstream, count};
+use crate::context::{Shared, Worker};
+
+/// How connections to the cluster's endpoints are made.
+pub(super) enum Way {
+    /// Plain sockets.
+    Socket(DialOptions),
+    /// By a transport; the flag says whether each connection tells of one client, and serves no other.
+    Transport(Arc<dyn Dialer>, bool),
+    /// Not at all: the transport's settings cannot be used.
+    None(String),
+}
+
+impl Way {
+    pub(super) fn to(cluster: &rosn_config::checked::Cluster, shared: &Shared) -> Self {
+        let owner = Arc::clone(&cluster.name);
+        let environment = Environment { owner, ..shared.environment.clone() };
+        let settings = cluster.stream.clone().unwrap_or_default();
+        if settings.is_plain() {
+            let mut options = rosn_transport::dial_options(&settings.socket, &environment);
+            // Short connections are spared the system calls.
+            options.socket.keep_alive = KeepAlive::System;
+            if cluster.mark != 0 {
+                options.socket.mark = cluster.mark;
+            }
+            return Self::Socket(options);
+        }
+        match shared.transports.dialer(&settings, &environment) {
+            Ok(dialer) => Self::Transport(dialer, settings.proxy_protocol.send.is_some()),
+            Err(error) => Self::None(error.to_string()),
+        }
+    }
+
+    async fn dial(
+        &self,
+        endpoint: &Endpoint,
+        client: &ConnInfo,
+        trace: TraceHandle,
+    ) -> Result<Stream, ConnectFailure> {
+        match self {
+            Self::Socket(options) => Ok(rosn_net::dial(endpoint.addr(), options).await?),
+            Self::Transport(dialer, tells) => {
+                let client = tells.then(|| (client.peer.clone(), client.local.clone()));
+                let request = DialRequest { trace, client };
+                Ok(dialer.dial(endpoint.addr(), &request).await?)
+            }
+            Self::None(why) => Err(ConnectFailure::Inactive(why.clone())),
+        }
+    }
+}
+
+/// For whom a connection is wanted, until when, and where it is noted how long that took.
+pub(crate) struct Wanted<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) client: &'a ConnInfo,
+    pub(crate) timer: &'a Timer,
+    /// In nanoseconds of the worker's clock.
+    pub(crate) deadline: u64,
+    pub(crate) phases: &'a mut Phases,
+}
+
+impl Upstream {
+    pub(super) async fn dial(
+        self: &Rc<Self>,
+        endpoint: &Arc<Endpoint>,
+        permit: Permit,
+        wanted: Wanted<'_>,
+    ) -> Result<Connection, ConnectFailure> {
+        if let Some(why) = &self.cluster.config().inactive {
+            return Err(ConnectFailure::Inactive(why.clone()));
+        }
+        let Wanted { worker, client, timer, deadline, phases } = wanted;
+        let begin = worker.clock.now();
+        let due = begin.saturating_add(self.connect_timeout).min(deadline);
+        timer.set(due);
+        let timings = match self.way {
+            Way::Transport(..) => Some(Arc::new(Timings::start())),
+            Way::Socket(_) | Way::None(_) => None,
+        };
+        let trace = timings.clone().map_or_else(TraceHandle::none, TraceHandle::new);
+        let mut dial = pin!(self.way.dial(endpoint, client, trace));
+        let dialed = poll_fn(|cx| {
+            if let Poll::Ready(result) = dial.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            if timer.poll_expired(cx.waker()) {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await;
+        // While the dial is still there: what is dropped counts as ended.
+        let elapsed = worker.clock.refresh().saturating_sub(begin);
+        let seen = timings.map(|timings| timings.snapshot());
+        match &seen {
+            Some(seen) => phases.dialed_by_transport(seen, elapsed),
+            None => phases.connect = Took::nanos(elapsed),
+        }
+        let late = || ConnectFailure::Timeout {
+            transport: self.scheme().into(),
+            doing: seen.as_ref().map_or(phases::CONNECT, phases::unfinished),
+            addr: endpoint.addr().clone(),
+            limit: if due < deadline { "`connect_timeout`" } else { "the request's timeout" },
+            after: Duration::from_nanos(due.saturating_sub(begin)),
+        };
+        match dialed.unwrap_or_else(|| Err(late())) {
+            Ok(stream) => {
+                // Transports that have many streams in a connection need not make one. The conversations of mKCP begin
+                // without any.
+                let pooled = seen.is_some_and(|seen| seen.connect.is_none());
+                phases.reused = Some(pooled && self.scheme() != "mkcp");
+                phases.count(self.stats());
+                let held = Held::new(self, endpoint, permit);
+                Ok(Connection::new(stream, worker.next_upstream(), held))
+            }
+            Err(failure) => {
+                count!(self, endpoint, connection_con_fail, 1);
+                Err(failure)
+            }
+        }
+    }
+}
