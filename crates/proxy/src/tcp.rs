@@ -1,5 +1,6 @@
 //! `tcp_proxy`: the bytes of a connection go to a cluster and back.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -69,8 +70,12 @@ pub(crate) async fn serve(
             }
         };
         let again = tried.len() < proxy.proxy.max_connect_attempts as usize;
-        warn!(cluster = upstream.cluster.name(), peer = %info.peer, tries = tried.len(), "{failure}");
-        if !again || !failure.may_retry() {
+        let (details, hint) = (failure.details(), failure.hint());
+        warn!(
+            cluster = upstream.cluster.name(), peer = %info.peer, tries = tried.len(), details, hint,
+            "{failure}"
+        );
+        if !again || !upstream.may_retry(&failure, &tried) {
             return client.reset();
         }
         upstream.stats().connection_retry.add(1);
@@ -92,8 +97,23 @@ pub(crate) async fn serve(
         ),
         reason => debug!(
             listener = %listener.config.name, peer = %info.peer,
-            up = end.a_to_b, down = end.b_to_a, ?reason, "a tunnel ended"
+            up = end.a_to_b, down = end.b_to_a, "a tunnel ended: {}", in_words(&reason)
         ),
+    }
+}
+
+/// Why a tunnel between a client and an upstream ended.
+fn in_words(reason: &TunnelReason) -> Cow<'static, str> {
+    let side = |side: &Side| if *side == Side::A { "client" } else { "upstream" };
+    match reason {
+        TunnelReason::Eof => "both sides ended".into(),
+        TunnelReason::Reset(by) => format!("the {} reset it", side(by)).into(),
+        TunnelReason::Idle => "no bytes came for too long".into(),
+        TunnelReason::Lifetime => "it lasted as long as it may".into(),
+        TunnelReason::Shutdown => "this end is shutting down".into(),
+        TunnelReason::Error(by, error) => {
+            format!("the connection of the {} failed: {error}", side(by)).into()
+        }
     }
 }
 

@@ -138,6 +138,22 @@ impl Failure {
         }
     }
 
+    /// What can be done about it; `None` where its own words say it, or there is nothing to say.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect(failure) => failure.hint(),
+            Self::Overflow => {
+                Some("raise `max_requests` in the cluster's `circuit_breakers`, or add hosts")
+            }
+            Self::Timeout => Some("the endpoint is slow, or the route's `timeout` is too short"),
+            Self::TryTimeout => Some("the endpoint is slow, or `retry_timeout` is too short"),
+            Self::Protocol(_) => {
+                Some("does the endpoint speak HTTP/1.1 there, and not TLS or HTTP/2?")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the client, and not an upstream, is at fault.
     pub(crate) fn is_downstream(&self) -> bool {
         matches!(
@@ -177,41 +193,6 @@ impl Failure {
             Self::BodyTooLarge => "the request body is too large",
         }
     }
-}
-
-/// What can be done about a failure; `None` where its own words say it, or there is nothing to say.
-pub(crate) fn hint(details: &str) -> Option<&'static str> {
-    Some(match details {
-        "no_healthy_upstream" => "look at the health of the endpoints in the admin API",
-        "cluster_not_resolved" => {
-            "does the DNS know the names? The log has a line for each failure"
-        }
-        "cluster_without_hosts" => "give the cluster `hosts`",
-        "upstream_max_requests" | "upstream_max_connections" => {
-            "raise that limit in the cluster's `circuit_breakers`, or add hosts"
-        }
-        "upstream_pool_timeout" => {
-            "raise `max_connections` in the cluster's `circuit_breakers`, or add hosts"
-        }
-        "upstream_connect_timeout" => {
-            "is the host up, and does a firewall let it pass? Else raise `connect_timeout`"
-        }
-        "upstream_tls_failure" => {
-            "compare `stream_settings.tls` of the cluster with the endpoint's certificate"
-        }
-        "upstream_handshake_failure" => {
-            "do both sides use the same transport, host, path and security?"
-        }
-        "upstream_tls_timeout" | "upstream_handshake_timeout" => {
-            "does the endpoint speak what `stream_settings` of the cluster say?"
-        }
-        "upstream_response_timeout" => "the endpoint is slow, or the route's `timeout` too short",
-        "upstream_try_timeout" => "the endpoint is slow, or `retry_timeout` too short",
-        "upstream_invalid_response" => {
-            "does the endpoint speak HTTP/1.1 there, and not TLS or HTTP/2?"
-        }
-        _ => return None,
-    })
 }
 
 impl fmt::Display for Failure {

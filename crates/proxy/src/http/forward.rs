@@ -366,7 +366,7 @@ fn note(exchange: &mut Exchange<'_>, failure: &Failure) {
         let mut tried = Vec::new();
         let tried = (tries > 1 && record.write_addrs(&mut tried))
             .then(|| String::from_utf8_lossy(&tried).into_owned());
-        let (tried, hint) = (tried.as_deref(), super::failure::hint(details));
+        let (tried, hint) = (tried.as_deref(), failure.hint());
         warn!(cluster, endpoint, tries, tried, flags = %record.flags, details, hint, "{text}");
     }
     record.failure = Some(text);

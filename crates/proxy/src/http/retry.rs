@@ -53,7 +53,10 @@ impl Tried {
             return Decision::GiveUp;
         }
         match failure {
-            Failure::Connect(failure) if failure.may_retry() => {
+            Failure::Connect(failure) if !sending.upstream.may_retry(failure, &self.endpoints) => {
+                return Decision::GiveUp;
+            }
+            Failure::Connect(_) => {
                 self.connects += 1;
                 if self.connects < CONNECT_TRIES && sending.forward.retry.is_none() {
                     return Decision::Now;

@@ -72,14 +72,14 @@ impl Lack {
 }
 
 impl ConnectFailure {
-    /// Whether another endpoint may do better.
-    pub(crate) fn may_retry(&self) -> bool {
+    /// Whether another try, or another endpoint, may do better.
+    pub(super) fn may_pass(&self) -> bool {
         matches!(self, Self::Dial(_) | Self::Transport(_) | Self::Timeout { .. })
     }
 
     /// Whether the same endpoint would say the same again: it answered, and the answer was no (a certificate that is
     /// not trusted, 404 to a WebSocket handshake), or the settings cannot be used.
-    pub(crate) fn is_final(&self) -> bool {
+    pub(super) fn is_final(&self) -> bool {
         let Self::Transport(error) = self else { return false };
         match error {
             TransportError::Handshake { cause, .. } => {
@@ -89,6 +89,30 @@ impl ConnectFailure {
             TransportError::Dial { .. } => false,
             _ => true,
         }
+    }
+
+    /// What can be done about it; `None` where its own words say it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        Some(match self.details() {
+            "no_healthy_upstream" => "look at the health of the endpoints in the admin API",
+            "cluster_not_resolved" => "does the DNS know the names? The log says more of it",
+            "upstream_max_connections" | "upstream_pool_timeout" => {
+                "raise `max_connections` in the cluster's `circuit_breakers`, or add hosts"
+            }
+            "upstream_connect_timeout" => {
+                "is the host up, and do firewalls let it pass? Else raise `connect_timeout`"
+            }
+            "upstream_tls_failure" => {
+                "compare the TLS settings in the cluster's `stream_settings` with the endpoint's certificate"
+            }
+            "upstream_handshake_failure" => {
+                "do both sides have the same transport, host, path and security?"
+            }
+            "upstream_tls_timeout" | "upstream_handshake_timeout" => {
+                "does the endpoint speak what the cluster's `stream_settings` say?"
+            }
+            _ => return None,
+        })
     }
 
     /// The token of `response_code_details`, as the guide lists them.

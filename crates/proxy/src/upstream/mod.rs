@@ -286,6 +286,15 @@ impl Upstream {
         }
     }
 
+    /// Whether another try may do better, when those with these ids have failed. What an endpoint says for good, it is
+    /// not asked again.
+    pub(crate) fn may_retry(&self, failure: &ConnectFailure, tried: &[u64]) -> bool {
+        let is_new =
+            |endpoint: &Arc<Endpoint>| endpoint.is_healthy() && !tried.contains(&endpoint.id());
+        failure.may_pass()
+            && (!failure.is_final() || self.cluster.endpoints().endpoints().iter().any(is_new))
+    }
+
     /// Why there is no endpoint to choose.
     pub(crate) fn lack(&self) -> Lack {
         let config = self.cluster.config();
