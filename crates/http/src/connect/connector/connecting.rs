@@ -144,10 +144,13 @@ impl Connecting<'_> {
         stream: Stream,
     ) -> io::Result<TlsStream<Stream>> {
         let limit = self.connector.options().tls_handshake_timeout;
-        let left = self.limit(limit).saturating_duration_since(Instant::now());
-        // What is left of a deadline is told in milliseconds.
-        let left = if left < limit { Duration::from_millis(left.as_millis() as u64) } else { left };
-        tls.secure(name, stream, left, self.dial, self.trace).await
+        let left = self.deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // An error that tells of it is to be readable.
+            Duration::from_millis(left.as_millis() as u64)
+        });
+        let limit = left.map_or(limit, |left| left.min(limit));
+        tls.secure(name, stream, limit, self.dial, self.trace).await
     }
 
     /// The dialer, with the addresses that are set for `authority`, where some are.
