@@ -47,6 +47,8 @@ mod handle;
 mod interest;
 mod pending;
 mod timings;
+#[cfg(feature = "tracing")]
+mod tracing_trace;
 
 pub use callbacks::Callbacks;
 pub use carry::RequestTraceExt;
@@ -56,3 +58,5 @@ pub use handle::{BoxError, ClientTrace, TraceHandle};
 pub use interest::Interest;
 pub use pending::Pending;
 pub use timings::{Connect, Outcome, Phase, Snapshot, Span, Timings, UsedConn};
+#[cfg(feature = "tracing")]
+pub use tracing_trace::TracingTrace;
