@@ -11,31 +11,35 @@ use super::{ContextError, RequestContext};
 #[must_use = "a future does nothing unless it is polled"]
 pub struct UntilCancelled {
     context: RequestContext,
-    /// The place of the waker.
-    place: Option<usize>,
+    /// The waker that was left, and its place.
+    left: Option<(usize, Waker)>,
 }
 
 impl UntilCancelled {
     pub(super) fn new(context: RequestContext) -> Self {
-        Self { context, place: None }
+        Self { context, left: None }
     }
 
-    /// Leaves the waker and returns the one that was there before; not where the context has ended. Wakers are neither
-    /// cloned nor dropped under the lock.
-    fn wait(&mut self, waker: Waker) -> Result<Option<Waker>, Waker> {
+    /// Leaves a waker. Returns false where the context has ended.
+    fn leave(&mut self, waker: &Waker) -> bool {
         // Where nobody could cancel it there is no need for a waker.
-        let Some(cancellable) = self.context.cancellable() else { return Ok(Some(waker)) };
+        let Some(cancellable) = self.context.cancellable() else { return true };
+        // Wakers are neither cloned nor dropped under the lock.
+        let (new, kept) = (waker.clone(), waker.clone());
         let mut links = cancellable.links();
         if cancellable.is_done() {
-            return Err(waker);
+            drop(links);
+            return false;
         }
-        Ok(match self.place {
-            Some(place) => Some(std::mem::replace(&mut links.waiting[place], waker)),
-            None => {
-                self.place = Some(links.waiting.insert(waker));
-                None
+        let (place, _before) = match self.left.take() {
+            Some((place, before)) => {
+                (place, Some((before, std::mem::replace(&mut links.waiting[place], new))))
             }
-        })
+            None => (links.waiting.insert(new), None),
+        };
+        drop(links);
+        self.left = Some((place, kept));
+        true
     }
 }
 
@@ -46,16 +50,17 @@ impl Future for UntilCancelled {
         if let Some(error) = self.context.err() {
             return Poll::Ready(error);
         }
-        match self.wait(cx.waker().clone()) {
-            Ok(_before) => Poll::Pending,
-            Err(_) => self.context.err().map_or(Poll::Pending, Poll::Ready),
+        let is_left = self.left.as_ref().is_some_and(|(_, left)| left.will_wake(cx.waker()));
+        if is_left || self.leave(cx.waker()) {
+            return Poll::Pending;
         }
+        self.context.err().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 impl Drop for UntilCancelled {
     fn drop(&mut self) {
-        if let Some(place) = self.place
+        if let Some((place, _)) = self.left
             && let Some(cancellable) = self.context.cancellable()
         {
             let waker = cancellable.links().waiting.try_remove(place);
