@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::AsyncRead;
 
 use crate::error::Kind as ErrorKind;
+use crate::transport::{Incoming, Switched};
 use crate::{BoxError, Error, Phase};
 use reader::{Mapped, Reader, Streamed};
 
@@ -50,6 +51,16 @@ enum Kind {
         make: Make,
     },
     Boxed(Boxed),
+    /// Of a response, read from its connection.
+    Received(Box<Received>),
+}
+
+/// What a response has behind its head.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Body(Incoming),
+    /// A connection that is no longer HTTP.
+    Switched(Switched),
 }
 
 type Boxed = Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>;
@@ -107,7 +118,23 @@ impl Body {
                 let current = Box::pin(make());
                 Some(Self { kind: Kind::Made { current, make: Arc::clone(make) } })
             }
-            Kind::Boxed(_) => None,
+            Kind::Boxed(_) | Kind::Received(_) => None,
+        }
+    }
+
+    /// Whether [`Body::try_clone`] gives one.
+    pub(crate) fn can_clone(&self) -> bool {
+        !matches!(self.kind, Kind::Boxed(_) | Kind::Received(_))
+    }
+
+    pub(crate) fn received(received: Received) -> Self {
+        Self { kind: Kind::Received(Box::new(received)) }
+    }
+
+    pub(crate) fn into_received(self) -> Option<Received> {
+        match self.kind {
+            Kind::Received(received) => Some(*received),
+            _ => None,
         }
     }
 
@@ -178,6 +205,10 @@ impl HttpBody for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Kind::Made { current, .. } | Kind::Boxed(current) => current.as_mut().poll_frame(cx),
+            Kind::Received(received) => match &mut **received {
+                Received::Body(body) => Pin::new(body).poll_frame(cx),
+                Received::Switched(_) => Poll::Ready(None),
+            },
         }
     }
 
@@ -186,6 +217,10 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Made { current, .. } | Kind::Boxed(current) => current.is_end_stream(),
+            Kind::Received(received) => match &**received {
+                Received::Body(body) => body.is_end_stream(),
+                Received::Switched(_) => true,
+            },
         }
     }
 
@@ -194,6 +229,10 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Made { current, .. } | Kind::Boxed(current) => current.size_hint(),
+            Kind::Received(received) => match &**received {
+                Received::Body(body) => body.size_hint(),
+                Received::Switched(_) => SizeHint::with_exact(0),
+            },
         }
     }
 }
@@ -230,7 +269,7 @@ impl fmt::Debug for Body {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Whole(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Kind::Made { .. } => f.write_str("Body(replayable)"),
-            Kind::Boxed(_) => f.write_str("Body(streamed)"),
+            Kind::Boxed(_) | Kind::Received(_) => f.write_str("Body(streamed)"),
         }
     }
 }

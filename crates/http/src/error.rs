@@ -122,6 +122,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn in_phase(mut self, phase: Phase) -> Self {
+        self.0.phase = phase;
+        self
+    }
+
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
         self.0.kind = kind;
         self

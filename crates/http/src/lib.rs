@@ -6,8 +6,10 @@ pub mod connect;
 mod error;
 pub mod hijack;
 mod round_trip;
+pub mod transport;
 pub mod wire;
 
 pub use body::Body;
 pub use error::{BoxError, Error, Phase};
 pub use round_trip::{BoxFuture, RoundTrip};
+pub use transport::Transport;

@@ -1,0 +1,142 @@
+//! A connection whose response is read while its request is still being sent.
+//!
+//! A task sends the rest of the request, so that it goes on whether or not the response is being read: a program may
+//! well feed the one from what it reads of the other.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rosn_trace::NotReused;
+
+use super::connection::Lease;
+use super::incoming::poll_read;
+use super::patience::Timer;
+use super::upload::{Broken, Upload};
+
+/// How long the rest of a request may take once its response was read. Go's `maxWriteWaitBeforeConnReuse`.
+const AFTER_RESPONSE: Duration = Duration::from_millis(50);
+
+/// The connection, for both sides.
+#[derive(Debug)]
+pub(super) struct Duplex(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// `None` when it was closed or given back.
+    lease: Option<Lease>,
+    /// The response was read, and this is to become of the connection.
+    read: Option<Result<(), NotReused>>,
+    /// How sending the request ended.
+    sent: Option<bool>,
+    /// Wakes the task.
+    waker: Option<Waker>,
+}
+
+impl Duplex {
+    /// Has a task send the rest.
+    pub(super) fn start(lease: Lease, upload: Upload) -> Arc<Self> {
+        let state = State { lease: Some(lease), read: None, sent: None, waker: None };
+        let duplex = Arc::new(Self(Mutex::new(state)));
+        tokio::spawn(send(Arc::clone(&duplex), upload));
+        duplex
+    }
+
+    /// Reads of the response.
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.state().lease {
+            Some(lease) => poll_read(cx, &mut lease.stream, into),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// The response was read to its end.
+    pub(super) fn read_all(&self, reuse: Result<(), NotReused>) {
+        let mut state = self.state();
+        state.read = Some(reuse);
+        let over = state.over();
+        drop(state);
+        finish(over);
+    }
+
+    /// The response is not read on.
+    pub(super) fn close(&self, reason: NotReused) {
+        let mut state = self.state();
+        let lease = state.lease.take();
+        let waker = state.waker.take();
+        drop(state);
+        finish((lease.map(|lease| (lease, Err(reason))), waker));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Over = (Option<(Lease, Result<(), NotReused>)>, Option<Waker>);
+
+impl State {
+    /// What is to be done with the connection where both sides have ended; else whom to wake.
+    fn over(&mut self) -> Over {
+        let waker = self.waker.take();
+        let (Some(read), Some(sent)) = (self.read, self.sent) else { return (None, waker) };
+        let reuse = if sent { read } else { Err(NotReused::WriteUnfinished) };
+        (self.lease.take().map(|lease| (lease, reuse)), waker)
+    }
+}
+
+/// Outside of the lock.
+fn finish((over, waker): Over) {
+    if let Some((lease, reuse)) = over {
+        lease.end(reuse);
+    }
+    waker.into_iter().for_each(Waker::wake);
+}
+
+/// Sends the rest of a request.
+async fn send(duplex: Arc<Duplex>, mut upload: Upload) {
+    let mut timer = Timer::default();
+    let mut is_timed = false;
+    let sent = poll_fn(|cx| {
+        {
+            let mut state = duplex.state();
+            if state.lease.is_none() {
+                return Poll::Ready(false);
+            }
+            state.waker = Some(cx.waker().clone());
+            if state.read.is_some() && !std::mem::replace(&mut is_timed, true) {
+                timer.set(Some(AFTER_RESPONSE));
+            }
+        }
+        // The body is asked outside of the lock: it may itself wait for the response.
+        let polled = upload.poll(cx, |writer, cx, chunk, end| match &mut duplex.state().lease {
+            Some(lease) => writer.poll_write(cx, &mut lease.stream, chunk, end),
+            None => Poll::Pending,
+        });
+        match polled {
+            Poll::Ready(Ok(())) => Poll::Ready(true),
+            Poll::Ready(Err(error)) => {
+                match &error {
+                    Broken::Io(error) => upload.fail(error),
+                    Broken::Body(error) => upload.fail(error),
+                    Broken::Length(error) => upload.fail(error),
+                }
+                Poll::Ready(false)
+            }
+            Poll::Pending => timer.poll(cx).map(|()| false),
+        }
+    })
+    .await;
+    let mut state = duplex.state();
+    state.sent = Some(sent);
+    let over = state.over();
+    drop(state);
+    finish(over);
+}

@@ -1,0 +1,319 @@
+//! The connections of a transport: those that lie idle, those that are being made, and who waits for one.
+//!
+//! A request takes the idle connection that was used last. Where there is none it has one dialed, and takes whichever
+//! comes first: that, or one that another request no longer needs (Go's late binding). A connection that nobody waits
+//! for lies idle until it is taken, closed by its peer, or too old.
+
+mod dial;
+mod reaper;
+mod waiter;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant, SystemTime};
+
+use rosn_trace::{Event, Interest, NotReused, TraceHandle};
+
+use super::connection::Connection;
+use crate::connect::{Connector, Target};
+use reaper::Bell;
+use waiter::Waiter;
+pub(super) use waiter::Waiting;
+
+/// How many connections there may be.
+#[derive(Debug, Clone)]
+pub(super) struct PoolLimits {
+    pub(super) idle: usize,
+    pub(super) idle_per_host: usize,
+    pub(super) conns_per_host: Option<usize>,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            idle: 100,
+            idle_per_host: 2,
+            conns_per_host: None,
+            idle_timeout: Some(Duration::from_secs(90)),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Pool {
+    connector: Connector,
+    limits: PoolLimits,
+    state: Mutex<State>,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    bell_waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those with anything in them.
+    hosts: HashMap<Target, Host>,
+    /// How many connections lie idle.
+    idle: usize,
+    /// Idle connections were asked to be closed, and no request came since.
+    keeps_none: bool,
+    is_reaped: bool,
+    /// The last number that was given to one who waits.
+    last_waiter: u64,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    /// The last used at the end.
+    idle: VecDeque<Idle>,
+    /// By their numbers, so that who came first is served first.
+    waiting: BTreeMap<u64, Arc<Waiter>>,
+    /// Connections and dials, where they are counted.
+    open: usize,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Box<Connection>,
+    since: Instant,
+    /// By the clock on the wall, which goes on while the machine sleeps.
+    wall: SystemTime,
+}
+
+/// A connection out of the pool.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) connection: Box<Connection>,
+    /// How long it lay idle; `None` where it did not.
+    pub(super) idle: Option<Duration>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector, limits: PoolLimits) -> Self {
+        let bell = Arc::<Bell>::default();
+        let bell_waker = Waker::from(Arc::clone(&bell));
+        Self { connector, limits, state: Mutex::default(), bell, bell_waker }
+    }
+
+    /// An idle connection; see [`Connection::is_quiet`] for `probe`.
+    pub(super) fn take_idle(&self, target: &Target, probe: bool) -> Option<Got> {
+        loop {
+            let Idle { mut connection, since, wall } = self.pop_idle(target)?;
+            let age = wall.elapsed().unwrap_or_default();
+            let is_old = self.limits.idle_timeout.is_some_and(|timeout| age >= timeout);
+            if !is_old && connection.is_quiet(Waker::noop(), probe) {
+                return Some(Got { connection, idle: Some(since.elapsed()) });
+            }
+        }
+    }
+
+    fn pop_idle(&self, target: &Target) -> Option<Idle> {
+        let mut state = self.state();
+        state.keeps_none = false;
+        let host = state.hosts.get_mut(target)?;
+        let idle = host.idle.pop_back()?;
+        state.idle -= 1;
+        // The host stays in the map for the moment: its connection is most likely to come back.
+        Some(idle)
+    }
+
+    /// Has a request wait for a connection, and one dialed for it where there may be another.
+    pub(super) fn wait(
+        self: &Arc<Self>,
+        target: &Target,
+        trace: &TraceHandle,
+        deadline: Option<Instant>,
+    ) -> Waiting {
+        let waiter = Arc::new(Waiter::new(target.clone(), trace.clone(), deadline));
+        let mut state = self.state();
+        state.last_waiter += 1;
+        let number = state.last_waiter;
+        let host = state.hosts.entry(target.clone()).or_default();
+        host.waiting.insert(number, Arc::clone(&waiter));
+        let queued = host.waiting.len();
+        let limit = self.limits.conns_per_host;
+        let permit = match limit {
+            Some(limit) if host.open >= limit => None,
+            Some(_) => {
+                host.open += 1;
+                Some(Some(Permit::new(self, target)))
+            }
+            None => Some(None),
+        };
+        drop(state);
+        let waiting = Waiting::new(Arc::clone(self), waiter, number);
+        match permit {
+            Some(permit) => waiting.dial(permit),
+            None => {
+                let authority = target.first_hop();
+                trace.emit(Interest::POOL, || Event::PoolWait { authority, queued });
+            }
+        }
+        waiting
+    }
+
+    /// Takes a connection that is no longer needed: whoever waits gets it, or it lies idle.
+    ///
+    /// # Errors
+    /// Why it was closed.
+    pub(super) fn put(self: &Arc<Self>, mut connection: Box<Connection>) -> Result<(), NotReused> {
+        if !connection.is_quiet(&self.bell_waker, false) {
+            return Err(NotReused::Broken);
+        }
+        let mut state = self.state();
+        let connection = match state.deliver(connection) {
+            Ok(waker) => {
+                drop(state);
+                waker.into_iter().for_each(Waker::wake);
+                return Ok(());
+            }
+            Err(back) => back,
+        };
+        if let Some(reason) = state.refusal(&self.limits, &connection.target) {
+            drop(state); // before the connection: its permit takes the lock
+            drop(connection);
+            return Err(reason);
+        }
+        let surplus = if state.idle >= self.limits.idle { state.pop_oldest() } else { None };
+        state.keep(connection);
+        let reap = !std::mem::replace(&mut state.is_reaped, true);
+        drop(state);
+        drop(surplus);
+        if reap {
+            reaper::start(self);
+        }
+        Ok(())
+    }
+
+    /// Closes the idle connections, and those that are put back before the next request comes.
+    pub(super) fn close_idle(&self) {
+        let mut state = self.state();
+        state.keeps_none = true;
+        state.idle = 0;
+        let closed: Vec<_> =
+            state.hosts.values_mut().flat_map(|host| std::mem::take(&mut host.idle)).collect();
+        drop(state);
+        drop(closed);
+    }
+
+    /// How many connections lie idle.
+    pub(super) fn idle(&self) -> usize {
+        self.state().idle
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.bell.ring(); // so that the reaper sees that it has gone
+    }
+}
+
+impl State {
+    /// Gives a connection to the first who waits for one like it, and says whom to wake.
+    fn deliver(
+        &mut self,
+        mut connection: Box<Connection>,
+    ) -> Result<Option<Waker>, Box<Connection>> {
+        let Some(host) = self.hosts.get_mut(&connection.target) else { return Err(connection) };
+        while let Some((_, waiter)) = host.waiting.pop_first() {
+            match waiter.deliver(connection) {
+                Ok(waker) => return Ok(waker),
+                Err(back) => connection = back,
+            }
+        }
+        Err(connection)
+    }
+
+    /// Why a connection cannot be kept, if it cannot.
+    fn refusal(&self, limits: &PoolLimits, target: &Target) -> Option<NotReused> {
+        let beside = self.hosts.get(target).map_or(0, |host| host.idle.len());
+        if self.keeps_none {
+            Some(NotReused::CloseIdle)
+        } else if beside >= limits.idle_per_host {
+            Some(NotReused::TooManyIdleForHost)
+        } else if limits.idle == 0 {
+            Some(NotReused::TooManyIdle)
+        } else {
+            None
+        }
+    }
+
+    fn keep(&mut self, connection: Box<Connection>) {
+        if !self.hosts.contains_key(&connection.target) {
+            self.hosts.insert(connection.target.clone(), Host::default());
+        }
+        if let Some(host) = self.hosts.get_mut(&connection.target) {
+            let (since, wall) = (Instant::now(), SystemTime::now());
+            host.idle.push_back(Idle { connection, since, wall });
+            self.idle += 1;
+        }
+    }
+
+    /// Takes out the connection that has been idle for the longest time.
+    fn pop_oldest(&mut self) -> Option<Idle> {
+        let host = self
+            .hosts
+            .values_mut()
+            .filter(|host| !host.idle.is_empty())
+            .min_by_key(|host| host.idle.front().map(|idle| idle.since))?;
+        let oldest = host.idle.pop_front()?;
+        self.idle -= 1;
+        Some(oldest)
+    }
+
+    /// Forgets a host with nothing in it.
+    fn tidy(&mut self, target: &Target) {
+        if self.hosts.get(target).is_some_and(Host::is_empty) {
+            self.hosts.remove(target);
+        }
+    }
+}
+
+impl Host {
+    fn is_empty(&self) -> bool {
+        self.idle.is_empty() && self.waiting.is_empty() && self.open == 0
+    }
+}
+
+/// One of the connections that a host may have. Dropping it lets another be dialed.
+#[derive(Debug)]
+pub(super) struct Permit {
+    pool: Weak<Pool>,
+    target: Target,
+}
+
+impl Permit {
+    fn new(pool: &Arc<Pool>, target: &Target) -> Self {
+        Self { pool: Arc::downgrade(pool), target: target.clone() }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        let mut state = pool.state();
+        let Some(host) = state.hosts.get_mut(&self.target) else { return };
+        let mut permit = Self { pool: Weak::clone(&self.pool), target: self.target.clone() };
+        for waiter in host.waiting.values() {
+            match waiter.grant(permit) {
+                Ok(waker) => {
+                    drop(state);
+                    waker.into_iter().for_each(Waker::wake);
+                    return;
+                }
+                Err(back) => permit = back,
+            }
+        }
+        host.open -= 1;
+        state.tidy(&self.target);
+        drop(state);
+        permit.pool = Weak::new(); // it counts no longer
+    }
+}
