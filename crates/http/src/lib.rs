@@ -2,6 +2,7 @@
 //! server whose connections can be hijacked.
 
 mod body;
+pub mod client;
 pub mod connect;
 mod error;
 pub mod hijack;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rosn_base::Addr;
 
 use crate::{
@@ -153,6 +153,7 @@ callbacks! {
     };
     on_upgraded: READ, Upgraded { conn: ConnId };
     on_retry: RETRY, Retry { attempt: u32, cause: ErrorRef<'_> };
+    on_redirect: RETRY, Redirect { status: StatusCode, uri: &Uri, redirects: u32 };
     on_failed: RETRY, Failed { error: ErrorRef<'_> };
 }
 

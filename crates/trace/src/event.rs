@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use rosn_base::Addr;
 
 use crate::Interest;
@@ -195,6 +195,15 @@ pub enum Event<'a> {
         /// Why it failed.
         cause: ErrorRef<'a>,
     },
+    /// The response leads elsewhere, and a request is sent there: all events come again for it.
+    Redirect {
+        /// The response's status.
+        status: StatusCode,
+        /// Where to, with what query it has.
+        uri: &'a Uri,
+        /// 1 for the first redirect of a request.
+        redirects: u32,
+    },
     /// The request failed, and is not sent again. Where a phase failed before, this tells of the same failure in full.
     Failed {
         /// Why.
@@ -230,7 +239,7 @@ impl<'a> Event<'a> {
             | Self::ResponseBodyDone { .. }
             | Self::Upgraded { .. } => Interest::READ,
             Self::Informational { .. } => Interest::INFORMATIONAL,
-            Self::Retry { .. } | Self::Failed { .. } => Interest::RETRY,
+            Self::Retry { .. } | Self::Redirect { .. } | Self::Failed { .. } => Interest::RETRY,
         }
     }
 

@@ -25,7 +25,7 @@ impl Interest {
     pub const WRITE: Self = Self(1 << 6);
     /// `FirstResponseByte`, `ResponseHead`, `ResponseBodyDone`, `Upgraded`.
     pub const READ: Self = Self(1 << 7);
-    /// `Retry`, `Failed`.
+    /// `Retry`, `Redirect`, `Failed`.
     pub const RETRY: Self = Self(1 << 8);
     /// `Informational`, and the right to a veto: [`ClientTrace::informational`](crate::ClientTrace::informational).
     pub const INFORMATIONAL: Self = Self(1 << 9);

@@ -14,4 +14,5 @@ pub use connector::{ConnectOptions, Connected, Connector};
 pub use error::ProxyError;
 pub use proxy::{Proxies, Proxy, ProxyHeaders, ProxyUrlError};
 pub use target::{Scheme, Target};
+pub(crate) use uri::from_url;
 pub use uri::uri;

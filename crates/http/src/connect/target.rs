@@ -12,8 +12,8 @@ use super::Proxy;
 use super::error::wrong_uri;
 use crate::Error;
 
-/// The schemes that are spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The schemes that are spoken, the safer one last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// `http`
     Http,

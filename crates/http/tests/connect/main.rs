@@ -1,5 +1,7 @@
 //! Connections of the client: over real sockets, to servers and proxies that follow a script.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod direct;
 mod hostile;
 mod http_proxy;

@@ -109,7 +109,7 @@ fn each_closure_has_one_event() {
         let log = log.clone();
         move || log.say(name)
     };
-    let (got, put, wrote, head, body, upgraded, retry, failed) = (
+    let (got, put, wrote, head, body, upgraded, retry, redirect, failed) = (
         say("got"),
         say("put"),
         say("wrote"),
@@ -117,6 +117,7 @@ fn each_closure_has_one_event() {
         say("body"),
         say("upgraded"),
         say("retry"),
+        say("redirect"),
         say("failed"),
     );
     let trace = TraceHandle::new(
@@ -140,6 +141,10 @@ fn each_closure_has_one_event() {
             .on_response_body_done(move |_, _| body())
             .on_upgraded(move |_| upgraded())
             .on_retry(move |_, _| retry())
+            .on_redirect(move |status, uri, redirects| {
+                assert!(status == 302 && uri.host() == Some("a.test") && redirects == 1);
+                redirect();
+            })
             .on_failed(move |_| failed()),
     );
     let conn = ConnId::next();
@@ -164,10 +169,12 @@ fn each_closure_has_one_event() {
     emit(&trace, Event::PutIdle { conn, result: Err(NotReused::TooOld) });
     emit(&trace, Event::Upgraded { conn });
     emit(&trace, Event::Retry { attempt: 1, cause: &Cancelled });
+    let uri = Uri::from_static("http://a.test/");
+    emit(&trace, Event::Redirect { status: StatusCode::FOUND, uri: &uri, redirects: 1 });
     emit(&trace, Event::Failed { error: &Cancelled });
     let expected = [
         "got", "headers", "100", "wrote", "byte", "head", "body", "put", "upgraded", "retry",
-        "failed",
+        "redirect", "failed",
     ];
     assert_eq!(log.lines(), expected);
 }

@@ -1,0 +1,7 @@
+//! The client above a transport: redirects, cookies, limits of time.
+
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod cookies;
+mod redirects;
+mod script;
