@@ -32,9 +32,7 @@ impl CookieJar {
     /// What a request to this URI has to carry in Cookie; `None` = nothing. Those with longer paths come first.
     pub fn header(&self, uri: &Uri) -> Option<HeaderValue> {
         let store = self.lock();
-        if store.iter_any().next().is_none() {
-            return None;
-        }
+        store.iter_any().next()?;
         let mut cookies = store.matches(&url(uri)?);
         cookies.sort_by_key(|cookie| (std::cmp::Reverse(cookie.path.len()), cookie.name()));
         let pair = |cookie: &&Cookie<'_>| format!("{}={}", cookie.name(), cookie.value());
