@@ -157,8 +157,10 @@ impl Client {
                 let what = format!("stopped after {} redirects", self.max_redirects);
                 return Err(chain.failed(what));
             }
-            redirect::emit(&trace, response.status(), uri, chain.redirects + 1);
+            let status = response.status();
+            // All events of this response come before the redirect.
             redirect::drain(response).await;
+            redirect::emit(&trace, status, uri, chain.redirects + 1);
             chain.follow(next);
         }
     }

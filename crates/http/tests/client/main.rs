@@ -5,3 +5,4 @@
 mod cookies;
 mod redirects;
 mod script;
+mod wire;
