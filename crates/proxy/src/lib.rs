@@ -30,6 +30,7 @@ mod http;
 mod snapshot;
 mod stats;
 mod tcp;
+mod tunnel;
 mod udp;
 mod upstream;
 

@@ -63,6 +63,16 @@ rosn_base::stats! {
         request_504_total: Counter,
         /// Responses with any other status.
         request_other_code: Counter,
+        /// Connections that stopped being HTTP: by Upgrade or by CONNECT.
+        tunnel_total: Counter,
+        /// Those of them that are open.
+        tunnel_active: Gauge,
+        /// Bytes of clients that tunnels passed on, counted when they end.
+        tunnel_bytes_read_total: Counter,
+        /// Bytes for clients that tunnels passed on, counted when they end.
+        tunnel_bytes_write_total: Counter,
+        /// How long tunnels lasted, in nanoseconds, counted when they end.
+        tunnel_time_total: Counter,
     }
 }
 

@@ -103,6 +103,16 @@ impl Conditions {
                 Kind::Never => false,
             }
     }
+
+    /// The same for a request that has no path: what is asked of the path is not looked at.
+    pub(crate) fn hold_without_path(&self, input: &Input<'_>, scratch: &mut Vec<u8>) -> bool {
+        self.headers.iter().all(|header| header.holds(input))
+            && match &self.kind {
+                Kind::Indexed | Kind::Path(_) | Kind::Search(_) => true,
+                Kind::Variables(conditions) => all_hold(conditions, input.variables, scratch),
+                Kind::Never => false,
+            }
+    }
 }
 
 impl HeaderCondition {

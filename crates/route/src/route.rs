@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosn_config::checked::{self, DirectResponse, HostRewrite, Protocol};
+use rosn_config::checked::{self, DirectResponse, HostRewrite, Protocol, TunnelRules};
 
 use crate::condition::Conditions;
 use crate::edits::{self, Edit};
@@ -55,6 +55,8 @@ pub struct Forward<C> {
     pub hash: Option<HashPolicy>,
     /// How the Host is changed.
     pub host_rewrite: Option<HostRewrite>,
+    /// What connections may become when they stop being HTTP.
+    pub tunnel: Box<TunnelRules>,
     /// `metadata_match`, sorted by key.
     pub(crate) metadata: Box<[(String, String)]>,
     rewrite: Option<Rewrite>,
@@ -200,6 +202,7 @@ impl<C: Clone> Compiler<'_, C> {
             }),
             hash: forward.hash.as_ref().map(HashPolicy::compile),
             host_rewrite: forward.host_rewrite.clone(),
+            tunnel: forward.tunnel.clone(),
             metadata: forward.metadata.as_slice().into(),
             rewrite,
         })

@@ -11,7 +11,7 @@ use crate::condition;
 use crate::host::Hosts;
 use crate::path::PathIndex;
 use crate::regexes::Regexes;
-use crate::route::{Compiler, Forward, Route};
+use crate::route::{Action, Compiler, Forward, Route};
 use crate::{Choice, CompileError, NoRoute, Target, edits};
 
 /// All clusters by name, shared by all tables of a configuration. `C` is whatever the caller
@@ -99,6 +99,25 @@ impl<C> Table<C> {
         let accepts = |route| routes[route as usize].conditions.hold(input, &mut scratch);
         let route = index.find(input.path, accepts).ok_or(NoRoute::Route)?;
         Ok(&routes[route as usize])
+    }
+
+    /// The route of a CONNECT request, which has no path: the first one of its virtual host that forwards, whose way of
+    /// forwarding `accepts`, and whose conditions on headers and variables hold. Conditions on paths are not looked at.
+    ///
+    /// # Errors
+    /// Says whether the host or the route is missing.
+    pub fn find_connect(
+        &self,
+        input: &Input<'_>,
+        accepts: impl Fn(&Forward<C>) -> bool,
+    ) -> Result<&Route<C>, NoRoute> {
+        let number = self.hosts.find(input.authority).ok_or(NoRoute::VirtualHost)?;
+        let mut scratch = Vec::new();
+        let fits = |route: &&Route<C>| {
+            matches!(route.action(), Action::Forward(forward) if accepts(forward))
+                && route.conditions.hold_without_path(input, &mut scratch)
+        };
+        self.virtual_hosts[number as usize].routes.iter().find(fits).ok_or(NoRoute::Route)
     }
 
     /// The cluster of a request, to be chosen once: retries stay with it. `random` decides between

@@ -11,7 +11,7 @@ use crate::diagnostic::Fault;
 use crate::format::{self as raw, Field, HashPolicy as RawHash, RouteAction};
 use crate::text::Span;
 
-use super::{Names, cluster, expression, headers, missing, proxy, variable};
+use super::{Names, cluster, expression, headers, missing, proxy, tunnel, variable};
 
 /// The first that is given, in MOSN's order.
 pub(super) fn action(raw: &raw::Route, names: &Names, context: &mut Context<'_>) -> Option<Action> {
@@ -106,6 +106,7 @@ fn forward(raw: &RouteAction, names: &Names, context: &mut Context<'_>) -> Optio
         host_rewrite: host_rewrite(raw, context),
         hash,
         metadata: cluster::metadata(&raw.metadata_match, context),
+        tunnel: Box::new(tunnel::rules(&raw.tunnel, context)),
         target: target?,
     })
 }

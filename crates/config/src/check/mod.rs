@@ -17,6 +17,7 @@ pub(crate) mod stream;
 mod stream_filters;
 mod stream_proxy;
 mod tls;
+mod tunnel;
 
 #[cfg(test)]
 mod tests;

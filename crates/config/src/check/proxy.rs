@@ -7,7 +7,7 @@ use crate::format::{Decode, ExtendConfig, Field, NetworkFilter, Proxy};
 use crate::text::Span;
 
 use super::listener::Scope;
-use super::{missing, not_yet};
+use super::{missing, not_yet, tunnel};
 
 /// The protocols by MOSN's names, in the order in which `Auto` means them.
 const PROTOCOLS: [(&str, Protocol); 7] = [
@@ -47,6 +47,7 @@ pub(super) fn proxy(
     let (written, span) = protocol_text(&raw, context)?;
     let protocols = protocols(written, span, context)?;
     let (max_head_bytes, max_body_bytes) = limits(&raw, context);
+    let tunnel = tunnel::rules(&raw.tunnel, context);
     let router = router?;
     if !protocols.contains(&Protocol::Http1) {
         let reason = format!("the protocol `{written}`");
@@ -62,6 +63,7 @@ pub(super) fn proxy(
         router,
         max_head_bytes,
         max_body_bytes,
+        tunnel,
     }))
 }
 

@@ -130,12 +130,17 @@ fn ports(field: &Field<Ports>, context: &mut Context<'_>) -> Option<Vec<(u16, u1
     let Some((Ports(text), span)) = field.spanned() else {
         return field.is_absent().then(Vec::new);
     };
-    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    let all: Option<Vec<_>> = parts.map(parse_ports).collect();
+    let all = port_ranges(text);
     if all.is_none() {
         report_ports(span, context);
     }
     all
+}
+
+/// `80`, `80-90` or `80,443`.
+pub(super) fn port_ranges(text: &str) -> Option<Vec<(u16, u16)>> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(parse_ports).collect()
 }
 
 fn parse_ports(text: &str) -> Option<(u16, u16)> {
@@ -144,7 +149,7 @@ fn parse_ports(text: &str) -> Option<(u16, u16)> {
     (ports.0 <= ports.1).then_some(ports)
 }
 
-fn report_ports(span: Span, context: &mut Context<'_>) {
+pub(super) fn report_ports(span: Span, context: &mut Context<'_>) {
     let fault = Fault::error(span, "bad-ports", "these are not ports");
     context.add(fault.help("write them as `80`, `80-90` or `80,443`"));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use super::StreamSettings;
+use super::{StreamSettings, TunnelRules};
 use crate::Template;
 
 /// One of `servers[0].listeners`.
@@ -127,6 +127,8 @@ pub struct HttpProxy {
     pub max_head_bytes: Option<usize>,
     /// `extend_config.max_request_body_size`, in bytes; `None` = unlimited.
     pub max_body_bytes: Option<u64>,
+    /// `tunnel`, for what a route does not say.
+    pub tunnel: TunnelRules,
 }
 
 /// An application protocol.

@@ -7,12 +7,14 @@ mod listener;
 mod router;
 mod server;
 mod stream;
+mod tunnel;
 
 pub use cluster::*;
 pub use listener::*;
 pub use router::*;
 pub use server::*;
 pub use stream::*;
+pub use tunnel::*;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

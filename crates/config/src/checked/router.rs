@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{Template, Variable};
 
-use super::Protocol;
+use super::{Protocol, TunnelRules};
 
 /// A named set of virtual hosts (`routers`, or the legacy `connection_manager` filter).
 #[derive(Debug, Clone, PartialEq)]
@@ -147,6 +147,8 @@ pub struct Forward {
     pub hash: Option<HashPolicy>,
     /// `metadata_match.filter_metadata["mosn.lb"]`, sorted by key.
     pub metadata: Vec<(String, String)>,
+    /// `tunnel`; what it does not say is for the listener to say.
+    pub tunnel: Box<TunnelRules>,
 }
 
 /// Which cluster a request goes to.

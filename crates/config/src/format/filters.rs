@@ -8,7 +8,9 @@ use crate::text::{Node, Span, Value};
 
 use super::decode::wrong_type;
 use super::table::{choices, format};
-use super::{Decode, Free, GoPlugin, Map, Nanoseconds, Ports, Router, Shape, Status::*, Table};
+use super::{
+    Decode, Free, GoPlugin, HttpTunnel, Map, Nanoseconds, Ports, Router, Shape, Status::*, Table,
+};
 
 format! {
     /// A network filter.
@@ -48,6 +50,8 @@ format! {
         router_handler_name: String, Guarded("ways to find routes that are written in Go"), "default";
         /// Refuse routes to clusters that do not exist.
         validate_clusters: bool, Inert("this is always checked"), "false";
+        /// What connections may become when they stop being HTTP, where a route does not say.
+        tunnel: HttpTunnel, Own, "";
         /// What protocols need.
         extend_config: ExtendConfig, Active, "{}";
         /// Go routines for each connection.

@@ -22,6 +22,7 @@ mod server;
 mod sockets;
 mod stream;
 mod tls;
+mod tunnel;
 mod v2ray;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub(crate) use server::*;
 pub(crate) use sockets::*;
 pub(crate) use stream::*;
 pub(crate) use tls::*;
+pub(crate) use tunnel::*;
 pub(crate) use v2ray::*;
 pub(crate) use values::*;
 

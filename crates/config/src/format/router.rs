@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{Free, Map, Status::*, Texts};
+use super::{Free, HttpTunnel, Map, Status::*, Texts};
 
 format! {
     /// A named set of virtual hosts.
@@ -144,6 +144,8 @@ format! {
         auto_host_rewrite: bool, Active, "false";
         /// Replaces the host by the value of this header.
         auto_host_rewrite_header: String, Active, "";
+        /// What connections may become when they stop being HTTP.
+        tunnel: HttpTunnel, Own, "that of the listener";
         /// Headers to add to the request.
         request_headers_to_add: Vec<HeaderToAdd>, Active, "[]";
         /// Headers to remove from the request.

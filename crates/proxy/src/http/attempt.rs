@@ -13,6 +13,7 @@ use rosn_net::Stream;
 
 use super::failure::Failure;
 use super::headers::Fields;
+use super::tunnel::Switch;
 use crate::context::Worker;
 
 /// Interim responses that are passed on before the upstream is given up.
@@ -65,6 +66,10 @@ pub(crate) struct Attempt<'a, R> {
     pub(crate) respond: R,
     /// Whether the connection served a request before.
     pub(crate) reused: bool,
+    /// What the connections become if the upstream says so.
+    pub(super) switch: &'a Switch,
+    /// They have; what the upstream sent behind its response.
+    pub(crate) switched: Option<Vec<u8>>,
     pub(crate) down: Down,
     /// Buffers for the head and the end of the response.
     pub(crate) buffers: (Vec<u8>, Vec<u8>),
@@ -286,11 +291,18 @@ impl<R: Respond> Attempt<'_, R> {
 
     /// Reads and parses until a head is there, and begins to pass it on.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let is_sending = !self.request_done && self.request_failed.is_none();
         loop {
             if let Some(received) = &mut self.received {
                 if !received.is_empty() {
                     let bytes = received.unread();
                     match self.response.parse(bytes, self.limits, self.method) {
+                        // The client may not go on before it has sent its request: RFC 9110 section 7.8.
+                        Ok(Progress::Complete(_))
+                            if is_sending && self.switch.is_made_by(self.response.status()) =>
+                        {
+                            return Poll::Pending;
+                        }
                         Ok(Progress::Complete(len)) => return Poll::Ready(self.begin(len)),
                         Ok(Progress::Partial) => {}
                         Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
@@ -338,8 +350,11 @@ impl<R: Respond> Attempt<'_, R> {
     fn begin(&mut self, len: usize) -> Result<(), Failure> {
         let received = self.received.as_mut().expect("a head was parsed");
         let response = &mut *self.response;
-        if response.status() == 101 {
-            return Err(Failure::Unexpected("the upstream switched protocols unasked"));
+        if self.switch.is_made(response, received.unread())? {
+            if let Some(error) = self.request_failed.take() {
+                return Err(Failure::Reset(Some(error)));
+            }
+            self.switched = Some(Vec::new());
         }
         if response.is_interim() {
             self.interim += 1;
@@ -391,6 +406,9 @@ impl<R: Respond> Attempt<'_, R> {
         self.payload = writer.payload;
         self.buffers = writer.into_buffers();
         let clean = buffer.raw().is_empty();
+        if let Some(early) = &mut self.switched {
+            early.extend_from_slice(buffer.raw());
+        }
         self.worker.upstream_buffers.give(buffer.into_rest());
         self.down = Down::Done { clean };
     }

@@ -24,6 +24,8 @@ pub(super) struct Done {
     pub(super) next: Next,
     /// The upstream's connection can serve another request.
     pub(super) upstream_clean: bool,
+    /// The connections are no longer HTTP; what the upstream has sent behind its response.
+    pub(super) switched: Option<Vec<u8>>,
 }
 
 /// Sends the request and passes the response on.
@@ -76,6 +78,8 @@ pub(super) async fn converse(
         version: sending.version,
         respond,
         reused: up.requests > 1,
+        switch: &sending.switch,
+        switched: None,
         down: Down::Head,
         buffers: std::mem::take(down),
         received: None,
@@ -113,7 +117,7 @@ pub(super) async fn converse(
     let keep = attempt.respond.keep;
     let (request_sent, head_at) = (attempt.request_sent_at, attempt.head_at);
     let end = if result.is_ok() { attempt.progress } else { worker.clock.now() };
-    let Attempt { request, buffers, received, .. } = attempt;
+    let Attempt { request, buffers, received, switched, .. } = attempt;
     *up_buffers = request.into_buffers();
     *down = buffers;
     if let Some(received) = received {
@@ -137,7 +141,7 @@ pub(super) async fn converse(
         (false, false) if sends_more => Next::End(End::Linger),
         _ => Next::End(End::Close),
     };
-    Ok(Done { next, upstream_clean: clean })
+    Ok(Done { next, upstream_clean: clean, switched })
 }
 
 /// When a try has taken too long.

@@ -4,20 +4,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rosn_config::checked::HttpProxy;
 use rosn_h1::{Framing, Method, RequestHead, Version};
+use rosn_net::ConnInfo;
 use tracing::debug;
 
 use super::failure::Flags;
 use super::headers::Fields;
 use super::record::{Record, View};
 use super::reply::Reply;
+use super::tunnel::{self, Opening, Switched};
 use super::{Connection, End, Next, Slot, forward};
-use crate::context::Serving;
+use crate::context::{Serving, Worker};
 use crate::snapshot::{Listener, Service};
-use rosn_route::{Action, Input, NoRoute, Route};
+use rosn_route::{Action, Input, NoRoute, Route, Table};
 
 /// Time to write a response that rosn makes itself.
-const REPLY_TIMEOUT: u64 = 10_000_000_000;
+pub(super) const REPLY_TIMEOUT: u64 = 10_000_000_000;
 
 /// Handles the request whose head is the first `len` bytes of the slot's inbound bytes.
 pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize) -> Next {
@@ -34,24 +37,30 @@ pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize
         Record { start: worker.clock.now(), head_bytes: len as u64, ..Record::default() };
     record.id = worker.next_request();
     let keep = slot.head.keep_alive() && present && !worker.is_draining();
-    let exchange =
-        Exchange { connection, slot, len, record: &mut record, keep, body_was_read: false };
+    let mut exchange = Exchange {
+        connection,
+        slot,
+        len,
+        record: &mut record,
+        keep,
+        body_was_read: false,
+        switched: None,
+    };
     let next = exchange.run(&serving).await;
+    if let Some(switched) = exchange.switched.take() {
+        let info = &connection.info;
+        let opening = Opening::new(*switched, &worker, info, listener, slot, len, record);
+        return Next::End(End::Tunnel(Box::new(opening)));
+    }
     record.end = worker.clock.refresh();
-    finish(connection, slot, len, &mut record, listener);
+    finish(connection, slot, len, &record, listener);
     slot.inbound.consume(len);
     slot.response_bytes.clear();
     next
 }
 
 /// Counts and logs an exchange that is over.
-fn finish(
-    connection: &Connection,
-    slot: &Slot,
-    len: usize,
-    record: &mut Record,
-    listener: &Listener,
-) {
+fn finish(connection: &Connection, slot: &Slot, len: usize, record: &Record, listener: &Listener) {
     let worker = &connection.worker;
     let took = record.end.saturating_sub(record.start);
     let waited = record.response_head.saturating_sub(record.request_sent);
@@ -70,15 +79,26 @@ fn finish(
             stats.request_failed.add(1);
         }
     }
-    if listener.access_logs.is_empty() {
-        return;
+    if !listener.access_logs.is_empty() {
+        log(worker, &connection.info, slot, len, record, listener);
     }
+}
+
+/// Writes the access logs of an exchange that is over.
+pub(super) fn log(
+    worker: &Worker,
+    info: &ConnInfo,
+    slot: &Slot,
+    len: usize,
+    record: &Record,
+    listener: &Listener,
+) {
     let head = (len > 0).then(|| (&slot.head, &slot.inbound.unread()[..len]));
     let response = (!slot.response_bytes.is_empty())
         .then(|| Fields { bytes: &slot.response_bytes, fields: slot.response.fields() });
     let view = View {
         record,
-        info: &connection.info,
+        info,
         listener: &listener.config,
         started: worker.clock.wall(record.start),
         now: record.end,
@@ -96,7 +116,7 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     let worker = Rc::clone(&connection.worker);
     let now = worker.clock.refresh();
     let body = format!("{reason}\n");
-    let reply = Reply { status, body: body.as_bytes(), location: None, extra: b"" };
+    let reply = Reply { status, body: body.as_bytes(), field: None, extra: b"" };
     let mut out = Vec::new();
     worker.date.with(worker.clock.wall(now), |date| {
         reply.encode(Version::Http11, false, false, date, &mut out);
@@ -117,7 +137,7 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     }
     let slot = Slot::new(0);
     let listener = Arc::clone(connection.serving.listener());
-    finish(connection, &slot, 0, &mut record, &listener);
+    finish(connection, &slot, 0, &record, &listener);
     End::Linger
 }
 
@@ -132,21 +152,18 @@ pub(crate) struct Exchange<'a> {
     pub(crate) keep: bool,
     /// Whether the request's body was read to its end.
     pub(crate) body_was_read: bool,
+    /// The upstream has made the connection another one than HTTP.
+    pub(super) switched: Option<Box<Switched>>,
 }
 
 impl Exchange<'_> {
-    async fn run(mut self, serving: &Serving) -> Next {
+    async fn run(&mut self, serving: &Serving) -> Next {
         let listener = &**serving.listener();
         let Service::Http { proxy, table } = &listener.service else {
             return Next::End(End::Close);
         };
-        if let Some((status, why)) = self.refusal() {
-            // What follows may be meant for the other protocol: it must not be read as requests.
-            self.keep = false;
-            self.record.details = "not_supported";
-            self.reply(status, why.as_bytes()).await;
-            return Next::End(End::Linger);
-        }
+        // What follows may be meant for the other protocol: it is not read as requests, whatever comes of this.
+        self.keep &= !tunnel::is_asked(&self.slot.head, self.request_bytes());
         if let (Framing::Length(length), Some(limit)) =
             (self.slot.head.framing(), proxy.max_body_bytes)
             && length > limit
@@ -154,8 +171,14 @@ impl Exchange<'_> {
             self.record.details = "request_body_too_large";
             return self.reply(413, b"the request body is too large\n").await;
         }
-        let route = match self.with_input(listener, |input| table.find(input)) {
+        let route = match self.find_route(listener, proxy, table) {
             Ok(route) => route,
+            // RFC 9110 section 15.5.6: it is known, and not allowed for this target. No method is.
+            Err(NoRoute::Route) if self.slot.head.method() == Method::Connect => {
+                self.record.details = "connect_not_allowed";
+                let why = b"CONNECT is not allowed here\n";
+                return self.reply_with(405, why, Some(("Allow", b"")), None).await;
+            }
             Err(NoRoute::VirtualHost | NoRoute::Route) => {
                 self.record.flags.insert(Flags::NO_ROUTE);
                 self.record.details = "route_not_found";
@@ -170,7 +193,7 @@ impl Exchange<'_> {
         }
         match route.action() {
             Action::Forward(forward) => {
-                forward::run(&mut self, serving, proxy, table, route, forward).await
+                forward::run(self, serving, proxy, table, route, forward).await
             }
             Action::Direct(direct) => {
                 self.record.direct = true;
@@ -190,7 +213,8 @@ impl Exchange<'_> {
                 let (host, path) = (head.authority(request), head.path_and_query(request));
                 redirect.location("http", host, path, &mut location);
                 let routed = Some((route, listener));
-                let next = self.reply_with(redirect.status, b"", Some(&location), routed).await;
+                let field = Some(("Location", &*location));
+                let next = self.reply_with(redirect.status, b"", field, routed).await;
                 self.slot.text = location;
                 next
             }
@@ -210,40 +234,44 @@ impl Exchange<'_> {
         })
     }
 
-    /// Requests that are understood and not served.
-    fn refusal(&self) -> Option<(u16, &'static str)> {
-        let head = &self.slot.head;
-        if head.method() == Method::Connect {
-            return Some((501, "CONNECT is not supported on this listener\n"));
-        }
-        // A client may offer h2c and must then live with HTTP/1.1 (RFC 9110 section 7.8); anything else
-        // it upgrades to would break without the upgrade.
-        let offered = self.header("upgrade").unwrap_or_default();
-        if head.upgrade() && !offered.eq_ignore_ascii_case(b"h2c") {
-            return Some((501, "Upgrade is not supported on this listener\n"));
-        }
-        None
+    /// The route of the request. CONNECT has no path, and only routes that let it through are its own.
+    fn find_route<'t>(
+        &self,
+        listener: &Listener,
+        proxy: &HttpProxy,
+        table: &'t Table<usize>,
+    ) -> Result<&'t Route<usize>, NoRoute> {
+        self.with_input(listener, |input| match self.slot.head.method() {
+            Method::Connect => {
+                table.find_connect(input, |forward| forward.tunnel.connect(&proxy.tunnel).is_some())
+            }
+            _ => table.find(input),
+        })
     }
 
     async fn redirect_to_tls(&mut self) -> Next {
+        if self.slot.head.method() == Method::Connect {
+            self.record.details = "tls_required";
+            return self.reply(403, b"CONNECT is allowed over TLS only\n").await;
+        }
         let mut location = b"https://".to_vec();
         let request = self.request_bytes();
         let host = self.slot.head.authority(request);
         location.extend_from_slice(host.strip_suffix(b":80").unwrap_or(host));
         location.extend_from_slice(self.slot.head.path_and_query(request));
-        self.reply_with(301, b"", Some(&location), None).await
+        self.reply_with(301, b"", Some(("Location", &*location)), None).await
     }
 
     pub(crate) async fn reply(&mut self, status: u16, body: &[u8]) -> Next {
         self.reply_with(status, body, None, None).await
     }
 
-    /// Sends a response of rosn's own, with the response headers of `routed`.
+    /// Sends a response of rosn's own, with a field of its own and the response headers of `routed`.
     async fn reply_with(
         &mut self,
         status: u16,
         body: &[u8],
-        location: Option<&[u8]>,
+        field: Option<(&str, &[u8])>,
         routed: Option<(&Route<usize>, &Listener)>,
     ) -> Next {
         self.record.status = status;
@@ -256,19 +284,12 @@ impl Exchange<'_> {
         // Nothing more goes up, and `path` is still to be logged.
         let mut extra = std::mem::take(&mut self.slot.up.0);
         extra.clear();
-        if let Some((route, listener)) = routed
-            && !route.response_edits().is_empty()
-        {
-            let mut list = std::mem::take(&mut self.slot.list);
-            list.load(&[]);
-            let none = Fields { bytes: b"", fields: &[] };
-            list.edit(none, route.response_edits(), &self.view(listener));
-            list.encode(none, |_| false, &mut extra);
-            self.slot.list = list;
+        if let Some((route, listener)) = routed {
+            self.encode_edits(route, listener, &mut extra);
         }
         let mut out = std::mem::take(&mut self.slot.down.0);
         out.clear();
-        let reply = Reply { status, body, location, extra: &extra };
+        let reply = Reply { status, body, field, extra: &extra };
         let (version, head) = (self.slot.head.version(), self.slot.head.method() == Method::Head);
         let worker = &self.connection.worker;
         worker.date.with(worker.clock.wall(worker.clock.now()), |date| {
@@ -294,6 +315,24 @@ impl Exchange<'_> {
             }
             Ok(()) => Next::End(End::Close),
         }
+    }
+
+    /// Appends the fields that a route adds to a response which has none yet.
+    pub(super) fn encode_edits(
+        &mut self,
+        route: &Route<usize>,
+        listener: &Listener,
+        out: &mut Vec<u8>,
+    ) {
+        if route.response_edits().is_empty() {
+            return;
+        }
+        let mut list = std::mem::take(&mut self.slot.list);
+        list.load(&[]);
+        let none = Fields { bytes: b"", fields: &[] };
+        list.edit(none, route.response_edits(), &self.view(listener));
+        list.encode(none, |_| false, out);
+        self.slot.list = list;
     }
 
     /// Whether the request has a body that was not read.

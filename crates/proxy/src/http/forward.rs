@@ -8,19 +8,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rosn_cluster::{Endpoint, Outcome, Pick};
-use rosn_config::checked::{HttpProxy, Protocol};
+use rosn_config::checked::{HttpProxy, Protocol, TunnelRules};
 use rosn_h1::{BodyDecoder, Framing, Method, Version};
 use rosn_http::wire::BodyBuffer;
 use rosn_route::{Forward, HashPolicy, Route, Table};
 use tracing::{debug, warn};
 
 use super::attempt::RequestBody;
-use super::converse::converse;
+use super::converse::{Done, converse};
 use super::exchange::{Exchange, RequestFields};
 use super::failure::{Failure, Flags};
 use super::record::is_idempotent;
 use super::retry::{Decision, Tried, may_retry};
-use super::{End, Next};
+use super::tunnel::{Switch, Switched};
+use super::{End, Next, connect};
 use crate::context::Serving;
 use crate::snapshot::Listener;
 use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, Wanted, count, nanos};
@@ -39,6 +40,9 @@ pub(super) struct Sending<'a> {
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) idempotent: bool,
+    /// What the listener says about tunnels.
+    pub(super) tunnel: &'a TunnelRules,
+    pub(super) switch: Switch,
 }
 
 impl Sending<'_> {
@@ -78,7 +82,18 @@ pub(crate) async fn run(
         let why = format!("not yet active: upstream protocol {protocol:?}");
         return fail(exchange, Failure::Connect(ConnectFailure::Inactive(why))).await;
     }
-    let Some(_permit) = cluster.breakers().try_request() else {
+    let switch = {
+        let (head, bytes) = (&exchange.slot.head, exchange.request_bytes());
+        Switch::of(head, bytes, &forward.tunnel, &proxy.tunnel)
+    };
+    let switch = match switch {
+        Ok(switch) => switch,
+        Err(refusal) => {
+            exchange.record.details = refusal.details();
+            return exchange.reply(403, refusal.public()).await;
+        }
+    };
+    let Some(permit) = cluster.breakers().try_request() else {
         upstream.stats().request_pending_overflow.add(1);
         return fail(exchange, Failure::Overflow).await;
     };
@@ -100,10 +115,15 @@ pub(crate) async fn run(
         method: head.method(),
         version: head.version(),
         idempotent: is_idempotent(head.method()),
+        tunnel: &proxy.tunnel,
+        switch,
     };
     let mut body = take_body(exchange, proxy);
     let next = try_until_done(exchange, &sending, &mut body).await;
     give_back(exchange, body);
+    if let Some(switched) = &mut exchange.switched {
+        switched.permit = Some(permit);
+    }
     next
 }
 
@@ -226,39 +246,54 @@ async fn one_try(
     deadline: u64,
 ) -> Result<Next, Failure> {
     let worker = Rc::clone(&exchange.connection.worker);
+    let endpoint = if sending.switch == Switch::ConnectHere {
+        connect::destination(exchange, sending, tried, deadline).await?
+    } else {
+        let wanted = exchange.connection.info.original_dst;
+        sending.upstream.original_dst(wanted, |name| exchange.header(name))
+    };
     let pick = Pick {
         hash: sending.hash.or_else(|| source_hash(exchange)),
         tried: &tried.endpoints,
         attempt: exchange.record.tries,
         now_nanos: worker.clock.now(),
     };
-    let wanted = exchange.connection.info.original_dst;
-    let endpoint = sending
-        .upstream
-        .original_dst(wanted, |name| exchange.header(name))
-        .or_else(|| sending.upstream.pick(&pick));
+    let endpoint = endpoint.or_else(|| sending.upstream.pick(&pick));
     let Some(endpoint) = endpoint else {
         return Err(Failure::Connect(ConnectFailure::NoEndpoint(sending.upstream.lack())));
     };
     exchange.record.begin_try(Arc::clone(&endpoint));
     tried.reached = false;
-    let mut up = connect(exchange, sending, &endpoint, tried, deadline).await?;
+    let mut up = obtain(exchange, sending, &endpoint, tried, deadline).await?;
     up.requests = up.requests.saturating_add(1);
     exchange.record.upstream_connection = sending.shows_more().then(|| (up.id, up.local_addr()));
     let upstream = &sending.upstream;
     count!(upstream, endpoint, request_total, 1);
     count!(upstream, endpoint, request_active, 1);
     endpoint.request_started();
-    let result = converse(exchange, sending, body, tried, &mut up, deadline).await;
-    endpoint.request_ended();
-    count!(upstream, endpoint, request_active, -1);
+    let result = if sending.switch == Switch::ConnectHere {
+        connect::answer(exchange, sending, tried).await
+    } else {
+        converse(exchange, sending, body, tried, &mut up, deadline).await
+    };
     let done = match result {
+        Ok(Done { switched: Some(early), .. }) => {
+            count!(upstream, endpoint, response_success, 1);
+            let took = worker.clock.refresh().saturating_sub(exchange.record.start);
+            endpoint.observe(Duration::from_nanos(took), Outcome::Success);
+            let rules = (&sending.forward.tunnel, sending.tunnel);
+            let switched = Switched::new(up, early, rules.0, rules.1);
+            exchange.switched = Some(Box::new(switched));
+            return Ok(Next::End(End::Close));
+        }
         Ok(done) => done,
         Err(failure) => {
+            request_ended(upstream, &endpoint);
             tried.endpoints.push(endpoint.id());
             return Err(failure);
         }
     };
+    request_ended(upstream, &endpoint);
     let took = worker.clock.refresh().saturating_sub(exchange.record.start);
     let status = exchange.record.status;
     if status < 500 {
@@ -274,6 +309,12 @@ async fn one_try(
         sending.upstream.put(up, &worker);
     }
     Ok(done.next)
+}
+
+/// Takes a request out of those that are under way.
+pub(super) fn request_ended(upstream: &Upstream, endpoint: &Endpoint) {
+    endpoint.request_ended();
+    count!(upstream, endpoint, request_active, -1);
 }
 
 fn outcome(status: u16) -> Outcome {
@@ -305,7 +346,7 @@ fn count_failure(upstream: &Upstream, endpoint: &Endpoint, failure: &Failure) {
 }
 
 /// A connection to the endpoint, from the pool or a new one.
-async fn connect(
+async fn obtain(
     exchange: &mut Exchange<'_>,
     sending: &Sending<'_>,
     endpoint: &Arc<Endpoint>,
@@ -315,7 +356,8 @@ async fn connect(
     // A request that cannot be sent twice is worth a look at the connection first. So is one that came
     // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
     let probe = !sending.idempotent || !exchange.connection.waited;
-    let reuse = if tried.fresh { Reuse::No } else { Reuse::Idle { probe } };
+    let fresh = tried.fresh || sending.switch == Switch::ConnectHere;
+    let reuse = if fresh { Reuse::No } else { Reuse::Idle { probe } };
     let connection = &*exchange.connection;
     let wanted = Wanted {
         worker: &connection.worker,

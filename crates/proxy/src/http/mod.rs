@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the downstream side: one task serves one connection, request after request.
 
 mod attempt;
+mod connect;
 mod converse;
 mod exchange;
 mod failure;
@@ -11,6 +12,7 @@ mod reply;
 mod request;
 mod respond;
 mod retry;
+mod tunnel;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -30,6 +32,7 @@ use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::Service;
 use crate::upstream::{NEVER, nanos};
 use headers::HeaderList;
+use tunnel::Opening;
 
 /// What one exchange needs and the next one uses again. An idle connection has none.
 #[derive(Debug)]
@@ -62,6 +65,17 @@ impl Slot {
         }
     }
 
+    /// A slot of its own for what a log may want of the exchange whose request's head has `len` bytes.
+    pub(crate) fn split_off(&mut self, len: usize) -> Self {
+        let mut kept = Self::new(len);
+        kept.inbound.extend(&self.inbound.unread()[..len]);
+        kept.head = std::mem::take(&mut self.head);
+        kept.response = std::mem::take(&mut self.response);
+        kept.response_bytes = std::mem::take(&mut self.response_bytes);
+        kept.path = std::mem::take(&mut self.path);
+        kept
+    }
+
     /// Makes it as new; false where it has grown so that it is better freed.
     pub(crate) fn clear(&mut self, buffer: usize) -> bool {
         let Self { up, down, response_bytes, path, text, .. } = self;
@@ -81,7 +95,7 @@ pub(crate) async fn serve(
     serving: Serving,
     stream: Stream,
     info: ConnInfo,
-    _admission: Admission,
+    admission: Admission,
 ) {
     let timer = worker.wheel.timer();
     // A connection that was just accepted comes from the event loop.
@@ -100,6 +114,11 @@ pub(crate) async fn serve(
         }
         End::Linger => connection.linger().await,
         End::Reset => connection.stream.reset(),
+        // In a task of its own, which is much smaller than this one.
+        End::Tunnel(opening) => {
+            let Connection { stream, timer, .. } = connection;
+            tokio::task::spawn_local(tunnel::serve(*opening, stream, timer, admission));
+        }
     }
 }
 
@@ -107,7 +126,6 @@ pub(crate) async fn serve(
 const GOODBYE: u64 = 1_000_000_000;
 
 /// How a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// All was said.
     Close,
@@ -115,10 +133,11 @@ pub(crate) enum End {
     Linger,
     /// The response broke off: the client must not take it for whole.
     Reset,
+    /// It goes on, and is no longer HTTP.
+    Tunnel(Box<Opening>),
 }
 
 /// What comes after an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Another request may come.
     KeepAlive,

@@ -9,8 +9,8 @@ use rosn_h1::Version;
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
-    /// `Location` of a redirect.
-    pub(crate) location: Option<&'a [u8]>,
+    /// A field that belongs to the status, such as `Location`.
+    pub(crate) field: Option<(&'a str, &'a [u8])>,
     /// Further fields, each with its CRLF.
     pub(crate) extra: &'a [u8],
 }
@@ -31,9 +31,10 @@ impl Reply<'_> {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
-        if let Some(location) = self.location {
-            out.extend_from_slice(b"Location: ");
-            out.extend_from_slice(location);
+        if let Some((name, value)) = self.field {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
             out.extend_from_slice(b"\r\n");
         }
         out.extend_from_slice(self.extra);

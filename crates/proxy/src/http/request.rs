@@ -2,7 +2,7 @@
 
 use rosn_cluster::Endpoint;
 use rosn_config::checked::HostRewrite;
-use rosn_h1::{Framing, Name};
+use rosn_h1::{Framing, Method, Name};
 use rosn_http::wire::MessageWriter;
 
 use super::exchange::Exchange;
@@ -26,8 +26,13 @@ pub(super) fn encode_request(
     let head = &exchange.slot.head;
     out.extend_from_slice(head.method_span().of(request));
     out.push(b' ');
-    let whole = head.path_and_query(request);
-    let rewritten = sending.forward.rewrite_path(whole, &mut path);
+    let (whole, rewritten) = match head.method() {
+        Method::Connect => (head.target().of(request), false),
+        _ => {
+            let whole = head.path_and_query(request);
+            (whole, sending.forward.rewrite_path(whole, &mut path))
+        }
+    };
     out.extend_from_slice(if rewritten { &path } else { whole });
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let host = host(exchange, sending, endpoint);
@@ -49,6 +54,7 @@ pub(super) fn encode_request(
     if head.framing() == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
+    sending.switch.encode(&mut out);
     out.extend_from_slice(b"\r\n");
     let framing = head.framing();
     exchange.slot.path = path;
@@ -72,7 +78,7 @@ fn host(exchange: &Exchange<'_>, sending: &Sending<'_>, endpoint: &Endpoint) -> 
         return rewritten;
     }
     let head = &exchange.slot.head;
-    if head.is_absolute_form() {
+    if head.is_absolute_form() || head.method() == Method::Connect {
         return Some(head.authority(request).to_vec());
     }
     // HTTP/1.0 needs no Host, HTTP/1.1 does (RFC 9112 section 3.2).

@@ -10,8 +10,8 @@ use super::attempt::Respond;
 use super::forward::Sending;
 use super::headers::{Fields, HeaderList};
 use super::record::{Record, View};
-use super::reply;
 use super::retry::may_retry;
+use super::{reply, tunnel};
 use crate::context::Worker;
 
 /// Makes the head of the response for the client.
@@ -102,7 +102,11 @@ impl Respond for Responder<'_> {
         if framing == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        reply::connection(sending.version, self.keep, out);
+        if sending.switch.is_made_by(response.status()) {
+            tunnel::encode_switched(response, bytes, out);
+        } else {
+            reply::connection(sending.version, self.keep, out);
+        }
         out.extend_from_slice(b"\r\n");
         framing
     }

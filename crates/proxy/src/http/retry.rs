@@ -1,9 +1,13 @@
 //! Whether a request that failed is sent again.
 
+use std::net::SocketAddr;
+
 use rosn_cluster::Permit;
+use rosn_net::DialError;
 
 use super::failure::{Failure, Flags};
 use super::forward::Sending;
+use crate::upstream::ConnectFailure;
 
 /// Hosts that are tried when no connection can be made, without a retry policy.
 const CONNECT_TRIES: u32 = 3;
@@ -15,6 +19,8 @@ const BACK_OFF: u64 = 25_000_000;
 pub(super) struct Tried {
     /// The right to retries, held until the last one has ended.
     pub(super) permit: Option<Permit>,
+    /// The addresses that CONNECT asks for, once they are known.
+    pub(super) destinations: Vec<SocketAddr>,
     /// Ids of endpoints that failed.
     pub(super) endpoints: Vec<u64>,
     connects: u32,
@@ -53,6 +59,10 @@ impl Tried {
             return Decision::GiveUp;
         }
         match failure {
+            // The name that CONNECT asks for has no address, and would have none a moment later.
+            Failure::Connect(ConnectFailure::Dial(
+                DialError::Resolve { .. } | DialError::NoAddress { .. },
+            )) => return Decision::GiveUp,
             Failure::Connect(failure) if !sending.upstream.may_retry(failure, &self.endpoints) => {
                 return Decision::GiveUp;
             }

@@ -26,7 +26,7 @@ pub(crate) use connection::{Connection, Held};
 pub(crate) use dial::Wanted;
 use dial::Way;
 pub(crate) use failure::{ConnectFailure, Lack};
-pub(crate) use phases::{Phases, Took};
+pub(crate) use phases::{DNS, Phases, Took};
 use pool::Pool;
 use waiting::Queue;
 

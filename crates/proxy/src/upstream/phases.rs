@@ -93,7 +93,7 @@ pub(super) fn unfinished(seen: &Snapshot) -> &'static str {
     }
 }
 
-pub(super) const DNS: &str = "resolving the name of";
+pub(crate) const DNS: &str = "resolving the name of";
 pub(super) const CONNECT: &str = "connecting to";
 pub(super) const TLS: &str = "the TLS handshake with";
 pub(super) const HANDSHAKE: &str = "the handshake with";

@@ -56,6 +56,7 @@ fn forward(target: checked::Target) -> checked::Action {
         host_rewrite: None,
         hash: None,
         metadata: vec![("zone".into(), "a".into())],
+        tunnel: Box::default(),
     })
 }
 
@@ -134,6 +135,42 @@ fn each_kind_of_match() {
     ] {
         let kinds = [(kind, vec![])];
         assert_eq!(found(&kinds, path, &nothing).is_some(), matches, "{kinds:?} {path}");
+    }
+}
+
+/// CONNECT has no path, so that no condition on one keeps it out, but headers and variables do.
+#[test]
+fn connect_is_matched_without_its_path() {
+    let values = Values::default();
+    let with_port = |port: &str| {
+        let mut route = Arc::unwrap_or_clone(route(0, path("/nowhere", true), vec![]));
+        route.name = port.into();
+        Arc::new(route)
+    };
+    let direct = checked::Action::Direct(checked::DirectResponse { status: 200, body: "".into() });
+    let mut answers = Arc::unwrap_or_clone(route(1, prefix("/"), vec![]));
+    answers.action = direct;
+    let asks = route(2, prefix("/"), vec![header("x", exact("y"))]);
+    let never = route(3, MatchKind::Expressions(vec![]), vec![]);
+    let routes = vec![Arc::new(answers), asks, never, with_port("a"), with_port("b")];
+    let table = compile(&router(vec![("a.com", routes), ("b.com:80", vec![])])).unwrap();
+    let mut input = input("", &values);
+    input.method = b"CONNECT";
+    for (authority, accepted, expected) in [
+        ("a.com:443", 5, Ok("a")),
+        ("A.com:1", 5, Ok("a")),
+        ("a.com:443", 0, Err(NoRoute::Route)),
+        ("b.com:80", 5, Err(NoRoute::Route)),
+        ("b.com:443", 5, Err(NoRoute::VirtualHost)),
+    ] {
+        input.authority = authority.as_bytes();
+        let left = std::cell::Cell::new(accepted);
+        let accepts = |_: &Forward<u32>| {
+            left.set(left.get() - 1);
+            left.get() >= 0
+        };
+        let found = table.find_connect(&input, accepts).map(|route| route.name().to_string());
+        assert_eq!(found.as_deref().map_err(|error| *error), expected, "{authority}");
     }
 }
 
