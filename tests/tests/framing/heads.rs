@@ -365,8 +365,8 @@ fn targets() -> Vec<Probe> {
             400,
         ),
         // What follows is meant for the tunnel that there is not: it must not be read as requests.
-        refused("CONNECT", "9110 9.3.6", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501),
-        refused("Upgrade", "9110 7.8", get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), 501),
+        refused("CONNECT", "9110 9.3.6", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405),
+        refused("Upgrade", "9110 7.8", get("Connection: Upgrade\r\nUpgrade: a b\r\n"), 403),
         passes(
             "Upgrade without Connection",
             "9110 7.8",

@@ -236,6 +236,8 @@ struct Open {
     kept: Option<Box<Slot>>,
     /// When it began.
     begin: u64,
+    /// It is known why it ended.
+    has_ended: bool,
     /// Bytes from the client to the upstream, and back.
     moved: (u64, u64),
 }
@@ -265,6 +267,7 @@ impl Opening {
             record,
             kept,
             begin: worker.clock.now(),
+            has_ended: false,
             moved: (0, 0),
         };
         Self { switched, early, open }
@@ -329,6 +332,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if !self.has_ended {
+            self.ended(&TunnelReason::Shutdown);
+        }
         let worker = &self.worker;
         let record = &mut self.record;
         record.end = worker.clock.refresh();
