@@ -4,6 +4,8 @@
 //! get right. What needs HTTP/2 waits for it: H13 (raw hijack is `NotSupported` there, extended CONNECT is a stream),
 //! row 67 (ALPN hands a connection over: whoever terminates TLS picks the protocol before `serve_stream`).
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod basics;
 mod bodies;
 mod hijack;
