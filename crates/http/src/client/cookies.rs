@@ -78,6 +78,22 @@ impl fmt::Debug for CookieJar {
     }
 }
 
+/// The caller's own cookies and those of a jar, which, with `replace`, take the place of others of their names.
+pub(super) fn join(own: &HeaderValue, kept: &HeaderValue, replace: bool) -> HeaderValue {
+    fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+        value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+    }
+    fn name(pair: &[u8]) -> &[u8] {
+        pair.split(|byte| *byte == b'=').next().unwrap_or_default()
+    }
+    let is_replaced = |pair: &[u8]| replace && pairs(kept).any(|other| name(other) == name(pair));
+    let all = pairs(own).filter(|pair| !is_replaced(pair)).chain(pairs(kept));
+    let joined = all.collect::<Vec<_>>().join(&b"; "[..]);
+    let mut value = HeaderValue::from_bytes(&joined).expect("it is made of values of fields");
+    value.set_sensitive(true);
+    value
+}
+
 fn url(uri: &Uri) -> Option<Url> {
     Url::parse(&uri.to_string()).ok()
 }

@@ -81,6 +81,9 @@ async fn answer(
                 std::future::pending::<()>().await;
                 String::new()
             }
+            None if target == "/half" => {
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_owned()
+            }
             None => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
         };
         heads.0.lock().unwrap().push((connection, head));
@@ -230,6 +233,10 @@ async fn a_request_that_takes_too_long() {
     let client = client(options(&[], addr)).with_timeout(Duration::from_millis(200));
     let error = client.get(&format!("http://{addr}/never")).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
+    // Also while its body is read.
+    let response = client.get(&format!("http://{addr}/half")).await.unwrap();
+    let error = response.into_body().bytes(10).await.unwrap_err();
+    assert!(error.is_timeout() && error.is_body(), "{error}");
     // Another one has its own time.
     let response = client.get(&format!("http://{addr}/")).await.unwrap();
     assert_eq!(response.into_body().bytes(10).await.unwrap(), "ok");
