@@ -118,12 +118,16 @@ fn has_room(store: &mut CookieStore, cookie: &Cookie<'_>) -> bool {
     if store.contains_any(&domain, &cookie.path, cookie.name()) {
         return true;
     }
-    if store.iter_any().count() >= MAX {
-        forget_expired(store);
+    let is_full = |store: &CookieStore| {
+        let of_domain = |other: &&Cookie<'_>| other.domain.as_cow().as_deref() == Some(&domain);
+        store.iter_any().count() >= MAX
+            || store.iter_any().filter(of_domain).count() >= MAX_OF_A_DOMAIN
+    };
+    if !is_full(store) {
+        return true;
     }
-    let of_domain =
-        store.iter_unexpired().filter(|other| other.domain.as_cow().as_deref() == Some(&domain));
-    of_domain.count() < MAX_OF_A_DOMAIN && store.iter_any().count() < MAX
+    forget_expired(store);
+    !is_full(store)
 }
 
 fn forget_expired(store: &mut CookieStore) {
