@@ -6,8 +6,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod bad_input;
 mod basics;
 mod bodies;
 mod hijack;
+mod shutdown;
 mod states;
 mod support;
+mod switch;
+mod tunnel;

@@ -104,6 +104,9 @@ impl Drive<'_> {
             guard: ConnGuard::holding(entry),
         };
         self.exchange.exchange.set_stage(Stage::Hijacked);
+        if let Some(waiting) = self.exchange.exchange.take_switch() {
+            let _ = waiting.send(Err(HijackError::AlreadyHijacked));
+        }
         self.finish(After::Hijacked);
         // Where nobody is there to take it, it is closed.
         let _ = to.send(Ok(hijacked));
