@@ -22,8 +22,30 @@ Examples:
   rosn reload -c config.json             have the running process read it again
   rosn stop -c config.json               stop the running process
   rosn forward tcp://127.0.0.1:1080 wss://example.com:443/tunnel
+  rosn get https://example.com/          where the time of a request goes
 
-Exit codes: 0 done, 1 the command line or what it names is wrong, 2 start failed, 4 stop failed";
+Exit codes: 0 done, 1 the command line or what it names is wrong, 2 start failed, 4 stop failed;
+those of `get` are curl's";
+
+const GET_HELP: &str = "\
+Examples:
+  rosn get https://example.com/                     the phases of one request
+  rosn get http://127.0.0.1:2046/ --repeat 3        see the connection being used again
+  rosn get https://example.com/ --json              a line of JSON for each request
+  rosn get https://example.com/ --body > page.html  the body too, on standard output
+  rosn get https://example.com/ --resolve example.com:443:192.0.2.1
+  rosn get https://example.com/ --proxy socks5://127.0.0.1:1080
+  rosn get http://docker/_ping --unix-socket /var/run/docker.sock
+  rosn get https://127.0.0.1:8443/ --cacert ca.crt -H 'Host: example.com'
+
+Proxies are taken from http_proxy, https_proxy, all_proxy and no_proxy unless --proxy is given;
+--proxy '' uses none. A bar of the picture is a phase; its place is when it happened.
+
+Exit codes, as curl's: 0 a response came, 3 the URL is wrong, 5 and 6 the proxy's or the host's name
+does not resolve, 7 no connection, 22 a status of 400 or more with --fail, 28 too slow, 35 the TLS
+handshake failed, 47 too many redirects, 52 an empty reply, 55 and 56 sending or receiving failed,
+60 the certificate is not trusted, 97 the proxy refused; 8 the reply is not HTTP. With --repeat the
+first that is not 0.";
 
 const FORWARD_HELP: &str = "\
 Examples, one for each transport:
@@ -124,6 +146,9 @@ Exit code 0 without errors, 1 with.")]
     /// Forward connections from one address to another, by any transport
     #[command(after_help = FORWARD_HELP)]
     Forward(ForwardArgs),
+    /// Send an HTTP request and show where its time goes
+    #[command(after_help = GET_HELP)]
+    Get(GetArgs),
     /// Make a configuration of another program's
     #[command(after_help = "\
 Examples:
@@ -375,6 +400,60 @@ pub(crate) struct ForwardArgs {
     /// Least severe lines of the log: trace, debug, info, warning, error, critical or off
     #[arg(short = 'l', long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// What to ask for; http:// where it has no scheme
+    pub(crate) url: String,
+    /// The method; GET, or POST with --data
+    #[arg(short = 'X', long, value_name = "METHOD", alias = "request")]
+    pub(crate) method: Option<String>,
+    /// A header field, as `Name: value`; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    pub(crate) headers: Vec<String>,
+    /// The request's body; @FILE takes it from a file, @- from standard input
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub(crate) data: Option<String>,
+    /// How many requests to send, one after the other
+    #[arg(short = 'n', long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
+    pub(crate) repeat: NonZeroUsize,
+    /// A line of JSON for each request, times in milliseconds
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write the body to standard output, and the phases to standard error
+    #[arg(short = 'b', long)]
+    pub(crate) body: bool,
+    /// Follow redirects, at most 10
+    #[arg(short = 'L', long, alias = "location")]
+    pub(crate) follow: bool,
+    /// Exit code 22 where the status is 400 or more
+    #[arg(short = 'f', long)]
+    pub(crate) fail: bool,
+    /// The proxy: http://, https:// or socks5://, with user:password@ where it wants that; '' = none
+    #[arg(short = 'x', long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// The address of a host, instead of DNS's; may be repeated
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    pub(crate) resolve: Vec<String>,
+    /// Connect to this unix socket, whatever the URL's host
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix_socket: Option<PathBuf>,
+    /// Speak HTTP/1.1 (as it always does in this version)
+    #[arg(long, alias = "http1.1")]
+    pub(crate) http1: bool,
+    /// Trust this authority, in PEM, and no other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Take any certificate
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+    /// Seconds for the whole of a request
+    #[arg(short = 'm', long, alias = "max-time", value_name = "SECONDS", default_value_t = 60.0)]
+    pub(crate) timeout: f64,
+    /// Seconds for making a connection
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub(crate) connect_timeout: f64,
 }
 
 #[derive(Debug, Args)]

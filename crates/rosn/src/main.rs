@@ -9,11 +9,12 @@
 //! rosn reload -c config.json     have the running process read it again
 //! rosn stop -c config.json       stop the running process
 //! rosn forward FROM TO           one tunnel, without a configuration
+//! rosn get URL                  where the time of an HTTP request goes
 //! rosn convert --from v2ray FILE make a configuration of another program's
 //! ```
 //!
 //! Exit codes: 0 done, 1 the command line (or what it names) is wrong, 2 the start failed, 4 the stop
-//! failed.
+//! failed; those of `get` are curl's.
 
 #[cfg(feature = "jemalloc")]
 mod allocator;
@@ -21,6 +22,7 @@ mod check;
 mod cli;
 mod convert;
 mod forward;
+mod get;
 mod output;
 mod pid_file;
 mod process;
@@ -39,13 +41,27 @@ use cli::{Cli, Command};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
     /// All is done.
-    Ok = 0,
+    Ok,
     /// The command line is wrong, or what it names is.
-    Usage = 1,
+    Usage,
     /// The start failed.
-    Start = 2,
+    Start,
     /// The stop failed.
-    Stop = 4,
+    Stop,
+    /// One of curl's codes.
+    Curl(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Usage => 1,
+            Exit::Start => 2,
+            Exit::Stop => 4,
+            Exit::Curl(code) => code,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -59,7 +75,7 @@ fn main() -> ExitCode {
             if error.use_stderr() { Exit::Usage } else { Exit::Ok }
         }
     };
-    ExitCode::from(exit as u8)
+    exit.into()
 }
 
 fn run(cli: Cli) -> Exit {
@@ -73,6 +89,7 @@ fn run(cli: Cli) -> Exit {
         Command::Reload(args) => reload::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Forward(args) => forward::run(&args),
+        Command::Get(args) => get::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),
