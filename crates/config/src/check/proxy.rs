@@ -64,6 +64,7 @@ pub(super) fn proxy(
         max_head_bytes,
         max_body_bytes,
         tunnel,
+        server_timing: raw.server_timing.value().map_or_else(Default::default, |timing| timing.0),
     }))
 }
 

@@ -129,6 +129,20 @@ pub struct HttpProxy {
     pub max_body_bytes: Option<u64>,
     /// `tunnel`, for what a route does not say.
     pub tunnel: TunnelRules,
+    /// `server_timing`.
+    pub server_timing: ServerTiming,
+}
+
+/// Whether clients are told how long the phases of their requests took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerTiming {
+    /// No.
+    #[default]
+    Off,
+    /// In every response.
+    On,
+    /// Where the request has `x-rosn-timing: 1`.
+    OnRequest,
 }
 
 /// An application protocol.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::checked::ServerTiming;
 use crate::context::Context;
 use crate::diagnostic::Fault;
 use crate::text::{Node, Span, Value};
@@ -52,6 +53,9 @@ format! {
         validate_clusters: bool, Inert("this is always checked"), "false";
         /// What connections may become when they stop being HTTP, where a route does not say.
         tunnel: HttpTunnel, Own, "";
+        /// Say in each response, by the header `Server-Timing`, how long the phases of the request took. With
+        /// `on_request` only to requests with the header `x-rosn-timing: 1`.
+        server_timing: Timing, Own, "false";
         /// What protocols need.
         extend_config: ExtendConfig, Active, "{}";
         /// Go routines for each connection.
@@ -185,6 +189,33 @@ impl Decode for NetworkFilterConfig {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         Map::<Free>::decode(node, context).map(|_| Self(node.clone()))
+    }
+}
+
+/// `true`, `false` or `on_request`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing(pub(crate) ServerTiming);
+
+impl Decode for Timing {
+    fn shape() -> Shape {
+        const LEAF: super::Leaf = super::Leaf {
+            name: "bool or `on_request`",
+            schema: || serde_json::json!({ "enum": [true, false, "on_request"] }),
+        };
+        Shape::Leaf(&LEAF)
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Bool(on) => Some(Self(if *on { ServerTiming::On } else { ServerTiming::Off })),
+            Value::String(text) if text.as_ref() == "on_request" => {
+                Some(Self(ServerTiming::OnRequest))
+            }
+            _ => {
+                context.add(wrong_type(node, "true, false or \"on_request\""));
+                None
+            }
+        }
     }
 }
 

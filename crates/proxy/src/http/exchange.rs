@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rosn_config::checked::HttpProxy;
+use rosn_config::checked::{HttpProxy, ServerTiming};
 use rosn_h1::{Framing, Method, RequestHead, Version};
 use rosn_net::ConnInfo;
 use tracing::debug;
@@ -14,7 +14,7 @@ use super::headers::Fields;
 use super::record::{Record, View};
 use super::reply::Reply;
 use super::tunnel::{self, Opening, Switched};
-use super::{Connection, End, Next, Slot, forward};
+use super::{Connection, End, Next, Slot, forward, server_timing};
 use crate::context::{Serving, Worker};
 use crate::snapshot::{Listener, Service};
 use rosn_route::{Action, Input, NoRoute, Route, Table};
@@ -162,6 +162,11 @@ impl Exchange<'_> {
         let Service::Http { proxy, table } = &listener.service else {
             return Next::End(End::Close);
         };
+        self.record.server_timing = match proxy.server_timing {
+            ServerTiming::Off => false,
+            ServerTiming::On => true,
+            ServerTiming::OnRequest => self.header("x-rosn-timing") == Some(b"1"),
+        };
         // What follows may be meant for the other protocol: it is not read as requests, whatever comes of this.
         self.keep &= !tunnel::is_asked(&self.slot.head, self.request_bytes());
         if let (Framing::Length(length), Some(limit)) =
@@ -287,11 +292,14 @@ impl Exchange<'_> {
         if let Some((route, listener)) = routed {
             self.encode_edits(route, listener, &mut extra);
         }
+        let worker = &self.connection.worker;
+        if self.record.server_timing {
+            server_timing::encode(self.record, worker.clock.now(), &mut extra);
+        }
         let mut out = std::mem::take(&mut self.slot.down.0);
         out.clear();
         let reply = Reply { status, body, field, extra: &extra };
         let (version, head) = (self.slot.head.version(), self.slot.head.method() == Method::Head);
-        let worker = &self.connection.worker;
         worker.date.with(worker.clock.wall(worker.clock.now()), |date| {
             reply.encode(version, keep, head, date, &mut out);
         });

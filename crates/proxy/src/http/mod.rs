@@ -12,6 +12,7 @@ mod reply;
 mod request;
 mod respond;
 mod retry;
+mod server_timing;
 mod tunnel;
 
 use std::cell::RefCell;

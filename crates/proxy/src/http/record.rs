@@ -58,6 +58,8 @@ pub(crate) struct Record {
     /// How many times an endpoint was chosen.
     pub(crate) tries: u32,
     pub(crate) direct: bool,
+    /// The client is told how long the phases took.
+    pub(crate) server_timing: bool,
     /// The response is not an upstream's.
     pub(crate) own: bool,
     /// The connection that the request went to, and this end's address of it.

@@ -11,7 +11,7 @@ use super::forward::Sending;
 use super::headers::{Fields, HeaderList};
 use super::record::{Record, View};
 use super::retry::may_retry;
-use super::{reply, tunnel};
+use super::{reply, server_timing, tunnel};
 use crate::context::Worker;
 
 /// Makes the head of the response for the client.
@@ -93,6 +93,9 @@ impl Respond for Responder<'_> {
             self.list.encode(from, |_| false, out);
         } else {
             from.encode(|_| false, out);
+        }
+        if self.record.server_timing {
+            server_timing::encode(self.record, self.worker.clock.now(), out);
         }
         if let Some(cookie) = &sending.set_cookie {
             out.extend_from_slice(b"Set-Cookie: ");
