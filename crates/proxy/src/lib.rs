@@ -26,6 +26,7 @@
 
 mod accept;
 mod context;
+mod details;
 mod http;
 mod snapshot;
 mod stats;

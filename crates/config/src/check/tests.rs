@@ -205,14 +205,29 @@ fn protocols() {
             &["error unknown-router"],
         ),
         (json!({"downstream_protocol": "Http1"}), &["error missing-key"]),
+        (
+            json!({"downstream_protocol": "Http1", "router_config_name": "main", "server_timing": "yes"}),
+            &["error wrong-type"],
+        ),
     ] {
         check(FILTER, json!({ "config": change }), expected);
     }
     let limits = json!({"downstream_protocol": "Http1", "router_config_name": "main",
         "extend_config": {"max_header_size": 1000, "Http1": {"max_request_body_size": 5}}});
-    let config = config(&with(FILTER, json!({ "config": limits })));
-    let Service::Http(proxy) = &config.listeners[0].service else { panic!() };
+    let limited = config(&with(FILTER, json!({ "config": limits })));
+    let Service::Http(proxy) = &limited.listeners[0].service else { panic!() };
     assert_eq!((proxy.max_head_bytes, proxy.max_body_bytes), (Some(1000), Some(5)));
+    assert_eq!(proxy.server_timing, ServerTiming::Off);
+    for (written, checked) in [
+        (json!(true), ServerTiming::On),
+        (json!(false), ServerTiming::Off),
+        (json!("on_request"), ServerTiming::OnRequest),
+    ] {
+        let filter = json!({"downstream_protocol": "Http1", "router_config_name": "main", "server_timing": written});
+        let timed = config(&with(FILTER, json!({ "config": filter })));
+        let Service::Http(proxy) = &timed.listeners[0].service else { panic!() };
+        assert_eq!(proxy.server_timing, checked);
+    }
 }
 
 #[test]

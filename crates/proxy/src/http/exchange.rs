@@ -16,6 +16,7 @@ use super::reply::Reply;
 use super::tunnel::{self, Opening, Switched};
 use super::{Connection, End, Next, Slot, forward, server_timing};
 use crate::context::{Serving, Worker};
+use crate::details;
 use crate::snapshot::{Listener, Service};
 use rosn_route::{Action, Input, NoRoute, Route, Table};
 
@@ -129,7 +130,8 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
     let mut record = Record { start: now, status, end: now, ..Record::default() };
     record.flags.insert(Flags::DOWNSTREAM_PROTOCOL);
     record.failure = Some(reason.to_owned());
-    record.details = if status == 408 { "request_head_timeout" } else { "request_head_invalid" };
+    record.details =
+        if status == 408 { details::REQUEST_HEAD_TIMEOUT } else { details::REQUEST_HEAD_INVALID };
     debug!(peer = %connection.info.peer, status, details = record.details, "{reason}");
     (record.id, record.own) = (worker.next_request(), true);
     if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
@@ -173,7 +175,7 @@ impl Exchange<'_> {
             (self.slot.head.framing(), proxy.max_body_bytes)
             && length > limit
         {
-            self.record.details = "request_body_too_large";
+            self.record.details = details::REQUEST_BODY_TOO_LARGE;
             return self.reply(413, b"the request body is too large\n").await;
         }
         let route = match self.find_route(listener, proxy, table) {
@@ -186,7 +188,7 @@ impl Exchange<'_> {
             }
             Err(NoRoute::VirtualHost | NoRoute::Route) => {
                 self.record.flags.insert(Flags::NO_ROUTE);
-                self.record.details = "route_not_found";
+                self.record.details = details::ROUTE_NOT_FOUND;
                 return self.reply(404, b"no route matches the request\n").await;
             }
         };
@@ -282,7 +284,7 @@ impl Exchange<'_> {
         self.record.status = status;
         self.record.own = true;
         if self.record.details.is_empty() {
-            self.record.details = "direct_response";
+            self.record.details = details::DIRECT_RESPONSE;
         }
         let unread = self.has_unread_body();
         let keep = self.keep && !unread;

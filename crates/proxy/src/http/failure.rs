@@ -4,6 +4,7 @@ use std::fmt;
 
 use rosn_h1::{BodyError, ResponseError};
 
+use crate::details;
 use crate::upstream::ConnectFailure;
 
 /// Envoy's response flags, as far as they occur.
@@ -122,19 +123,19 @@ impl Failure {
     /// The token of `response_code_details`, as the guide lists them.
     pub(crate) fn details(&self) -> &'static str {
         match self {
-            Self::Overflow => "upstream_max_requests",
+            Self::Overflow => details::UPSTREAM_MAX_REQUESTS,
             Self::Connect(failure) => failure.details(),
-            Self::Stale | Self::Reset(_) => "upstream_reset_before_response",
-            Self::Protocol(_) | Self::Unexpected(_) => "upstream_invalid_response",
-            Self::TryTimeout => "upstream_try_timeout",
-            Self::Timeout => "upstream_response_timeout",
-            Self::Status(_) => "upstream_retriable_status",
-            Self::Broken(_) => "upstream_response_broken",
-            Self::ClientGone => "downstream_gone",
-            Self::ClientStalled => "downstream_stalled",
-            Self::ClientSlow => "request_body_timeout",
-            Self::ClientBody(_) => "request_body_invalid",
-            Self::BodyTooLarge => "request_body_too_large",
+            Self::Stale | Self::Reset(_) => details::UPSTREAM_RESET_BEFORE_RESPONSE,
+            Self::Protocol(_) | Self::Unexpected(_) => details::UPSTREAM_INVALID_RESPONSE,
+            Self::TryTimeout => details::UPSTREAM_TRY_TIMEOUT,
+            Self::Timeout => details::UPSTREAM_RESPONSE_TIMEOUT,
+            Self::Status(_) => details::UPSTREAM_RETRIABLE_STATUS,
+            Self::Broken(_) => details::UPSTREAM_RESPONSE_BROKEN,
+            Self::ClientGone => details::DOWNSTREAM_GONE,
+            Self::ClientStalled => details::DOWNSTREAM_STALLED,
+            Self::ClientSlow => details::REQUEST_BODY_TIMEOUT,
+            Self::ClientBody(_) => details::REQUEST_BODY_INVALID,
+            Self::BodyTooLarge => details::REQUEST_BODY_TOO_LARGE,
         }
     }
 

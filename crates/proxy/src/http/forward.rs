@@ -23,6 +23,7 @@ use super::retry::{Decision, Tried, may_retry};
 use super::tunnel::{Switch, Switched};
 use super::{End, Next, connect};
 use crate::context::Serving;
+use crate::details;
 use crate::snapshot::Listener;
 use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, Wanted, count, nanos};
 
@@ -66,7 +67,7 @@ pub(crate) async fn run(
     let chosen = exchange.with_input(listener, |input| table.choose(forward, input, random));
     let Some(&index) = chosen.map(|choice| choice.cluster) else {
         exchange.record.flags.insert(Flags::NO_CLUSTER);
-        exchange.record.details = "cluster_not_found";
+        exchange.record.details = details::CLUSTER_NOT_FOUND;
         warn!(
             route = exchange.record.route.as_deref(),
             "the route names a cluster that does not exist"

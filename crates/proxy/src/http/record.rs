@@ -338,4 +338,37 @@ mod tests {
         assert_eq!(cookie(b"a=1; session=x=y;b=2", "session"), Some(&b"x=y"[..]));
         assert_eq!(cookie(b"session_id=1", "session"), None);
     }
+    /// However many tries there are, the memory for their addresses is bounded.
+    #[test]
+    fn keeps_the_first_addresses_and_the_last() {
+        let text = r#"{"cluster_manager":{"clusters":[{"name":"c","type":"ORIGINAL_DST"}]}}"#;
+        let loaded =
+            rosn_config::load_text("test", text, rosn_config::Format::Json, &Default::default());
+        let config = Arc::clone(&loaded.config.expect("it is in order").clusters["c"]);
+        let stats = Arc::new(rosn_cluster::Unexported { shards: 1 });
+        let cluster = rosn_cluster::Cluster::new(config, 1, stats);
+        let mut record = Record::default();
+        let mut out = Vec::new();
+        assert!(!record.write_addrs(&mut out) && out.is_empty());
+        for last in 1..=20 {
+            record.begin_try(cluster.original_dst(([10, 0, 0, last], 80).into()));
+        }
+        assert!(record.write_addrs(&mut out));
+        let expected = [1, 2, 3, 4, 5, 6, 7, 20].map(|last| format!("10.0.0.{last}:80")).join(",");
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+        assert_eq!((record.tries, record.earlier.len()), (20, EARLIER));
+    }
+
+    #[test]
+    fn the_first_byte_is_waited_for_from_the_end_of_the_request() {
+        let mut record = Record::default();
+        let first_byte = |record: &Record| record.phases.first_byte.value();
+        record.response_began(10, 20, 50);
+        assert_eq!(first_byte(&record), Some(30));
+        // A response that was faster than the body of its request.
+        record.response_began(10, 0, 50);
+        assert_eq!(first_byte(&record), Some(40));
+        record.response_began(10, 60, 50);
+        assert_eq!(first_byte(&record), Some(0), "never negative");
+    }
 }

@@ -13,6 +13,7 @@ use super::record::{Record, View};
 use super::retry::may_retry;
 use super::{reply, server_timing, tunnel};
 use crate::context::Worker;
+use crate::details;
 
 /// Makes the head of the response for the client.
 pub(super) struct Responder<'a> {
@@ -59,7 +60,7 @@ impl Respond for Responder<'_> {
         out: &mut Vec<u8>,
     ) -> Framing {
         self.record.status = response.status();
-        self.record.details = "via_upstream";
+        self.record.details = details::VIA_UPSTREAM;
         let sending = self.sending;
         let from = Fields { bytes, fields: response.fields() };
         if !sending.listener.access_logs.is_empty() {

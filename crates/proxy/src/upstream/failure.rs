@@ -8,6 +8,8 @@ use rosn_net::DialError;
 use rosn_transport::TransportError;
 use thiserror::Error;
 
+use crate::details;
+
 use super::phases::{CONNECT, DNS, TLS};
 
 /// Why there is no connection to an upstream.
@@ -94,21 +96,21 @@ impl ConnectFailure {
     /// What can be done about it; `None` where its own words say it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self.details() {
-            "no_healthy_upstream" => "look at the health of the endpoints in the admin API",
-            "cluster_not_resolved" => "does the DNS know the names? The log says more of it",
-            "upstream_max_connections" | "upstream_pool_timeout" => {
+            details::NO_HEALTHY_UPSTREAM => "look at the health of the endpoints in the admin API",
+            details::CLUSTER_NOT_RESOLVED => "does the DNS know the names? The log says more of it",
+            details::UPSTREAM_MAX_CONNECTIONS | details::UPSTREAM_POOL_TIMEOUT => {
                 "raise `max_connections` in the cluster's `circuit_breakers`, or add hosts"
             }
-            "upstream_connect_timeout" => {
+            details::UPSTREAM_CONNECT_TIMEOUT => {
                 "is the host up, and do firewalls let it pass? Else raise `connect_timeout`"
             }
-            "upstream_tls_failure" => {
+            details::UPSTREAM_TLS_FAILURE => {
                 "compare the TLS settings in the cluster's `stream_settings` with the endpoint's certificate"
             }
-            "upstream_handshake_failure" => {
+            details::UPSTREAM_HANDSHAKE_FAILURE => {
                 "do both sides have the same transport, host, path and security?"
             }
-            "upstream_tls_timeout" | "upstream_handshake_timeout" => {
+            details::UPSTREAM_TLS_TIMEOUT | details::UPSTREAM_HANDSHAKE_TIMEOUT => {
                 "does the endpoint speak what the cluster's `stream_settings` say?"
             }
             _ => return None,
@@ -118,29 +120,29 @@ impl ConnectFailure {
     /// The token of `response_code_details`, as the guide lists them.
     pub(crate) fn details(&self) -> &'static str {
         match self {
-            Self::NoEndpoint(Lack::Hosts) => "cluster_without_hosts",
-            Self::NoEndpoint(Lack::Addresses) => "cluster_not_resolved",
-            Self::NoEndpoint(Lack::Health) => "no_healthy_upstream",
-            Self::NoEndpoint(Lack::Destination) => "no_original_destination",
-            Self::Inactive(_) => "upstream_unusable",
-            Self::Overflow(_) => "upstream_max_connections",
-            Self::Waited => "upstream_pool_timeout",
+            Self::NoEndpoint(Lack::Hosts) => details::CLUSTER_WITHOUT_HOSTS,
+            Self::NoEndpoint(Lack::Addresses) => details::CLUSTER_NOT_RESOLVED,
+            Self::NoEndpoint(Lack::Health) => details::NO_HEALTHY_UPSTREAM,
+            Self::NoEndpoint(Lack::Destination) => details::NO_ORIGINAL_DESTINATION,
+            Self::Inactive(_) => details::UPSTREAM_UNUSABLE,
+            Self::Overflow(_) => details::UPSTREAM_MAX_CONNECTIONS,
+            Self::Waited => details::UPSTREAM_POOL_TIMEOUT,
             Self::Dial(error) => of_dial(error),
             Self::Transport(TransportError::Dial { cause, .. }) => of_dial(cause),
             Self::Transport(TransportError::Handshake { phase, cause, .. }) => {
                 let (is_tls, late) = (phase.contains("TLS"), cause.kind() == ErrorKind::TimedOut);
                 match (is_tls, late) {
-                    (true, true) => "upstream_tls_timeout",
-                    (true, false) => "upstream_tls_failure",
-                    (false, true) => "upstream_handshake_timeout",
-                    (false, false) => "upstream_handshake_failure",
+                    (true, true) => details::UPSTREAM_TLS_TIMEOUT,
+                    (true, false) => details::UPSTREAM_TLS_FAILURE,
+                    (false, true) => details::UPSTREAM_HANDSHAKE_TIMEOUT,
+                    (false, false) => details::UPSTREAM_HANDSHAKE_FAILURE,
                 }
             }
-            Self::Transport(_) => "upstream_unusable",
-            Self::Timeout { doing: CONNECT, .. } => "upstream_connect_timeout",
-            Self::Timeout { doing: TLS, .. } => "upstream_tls_timeout",
-            Self::Timeout { doing: DNS, .. } => "upstream_dns_timeout",
-            Self::Timeout { .. } => "upstream_handshake_timeout",
+            Self::Transport(_) => details::UPSTREAM_UNUSABLE,
+            Self::Timeout { doing: CONNECT, .. } => details::UPSTREAM_CONNECT_TIMEOUT,
+            Self::Timeout { doing: TLS, .. } => details::UPSTREAM_TLS_TIMEOUT,
+            Self::Timeout { doing: DNS, .. } => details::UPSTREAM_DNS_TIMEOUT,
+            Self::Timeout { .. } => details::UPSTREAM_HANDSHAKE_TIMEOUT,
         }
     }
 }
@@ -148,14 +150,83 @@ impl ConnectFailure {
 fn of_dial(error: &DialError) -> &'static str {
     match error {
         DialError::Unresolved { .. } | DialError::Resolve { .. } | DialError::NoAddress { .. } => {
-            "upstream_dns_failure"
+            details::UPSTREAM_DNS_FAILURE
         }
-        DialError::Setup { .. } => "upstream_socket_failure",
+        DialError::Setup { .. } => details::UPSTREAM_SOCKET_FAILURE,
         DialError::Connect { source, .. } => match source.kind() {
-            ErrorKind::ConnectionRefused => "upstream_connect_refused",
-            ErrorKind::TimedOut => "upstream_connect_timeout",
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "upstream_unreachable",
-            _ => "upstream_connect_failure",
+            ErrorKind::ConnectionRefused => details::UPSTREAM_CONNECT_REFUSED,
+            ErrorKind::TimedOut => details::UPSTREAM_CONNECT_TIMEOUT,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                details::UPSTREAM_UNREACHABLE
+            }
+            _ => details::UPSTREAM_CONNECT_FAILURE,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn addr() -> Addr {
+        Addr::Ip(([127, 0, 0, 1], 80).into())
+    }
+
+    fn handshake(phase: &'static str, kind: ErrorKind) -> ConnectFailure {
+        let (addr, cause) = (addr(), io::Error::new(kind, "no"));
+        TransportError::Handshake { transport: "ws", phase, addr, cause }.into()
+    }
+
+    fn connect(kind: ErrorKind) -> ConnectFailure {
+        DialError::Connect { target: addr(), source: kind.into() }.into()
+    }
+
+    #[test]
+    fn what_was_answered_is_final_and_what_was_not_is_none() {
+        for kind in [ErrorKind::InvalidData, ErrorKind::InvalidInput] {
+            assert!(handshake("WebSocket handshake", kind).is_final(), "{kind}");
+        }
+        for kind in [ErrorKind::TimedOut, ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof] {
+            assert!(!handshake("TLS handshake", kind).is_final(), "{kind}");
+        }
+        assert!(!connect(ErrorKind::ConnectionRefused).is_final());
+    }
+
+    #[test]
+    fn each_kind_has_its_word() {
+        let io = |kind| connect(kind).details();
+        assert_eq!(io(ErrorKind::ConnectionRefused), "upstream_connect_refused");
+        assert_eq!(io(ErrorKind::TimedOut), "upstream_connect_timeout");
+        assert_eq!(io(ErrorKind::NetworkUnreachable), "upstream_unreachable");
+        assert_eq!(io(ErrorKind::ConnectionReset), "upstream_connect_failure");
+        let of = |phase, kind| handshake(phase, kind).details();
+        assert_eq!(of("TLS handshake", ErrorKind::InvalidData), "upstream_tls_failure");
+        assert_eq!(of("TLS handshake", ErrorKind::TimedOut), "upstream_tls_timeout");
+        assert_eq!(of("QUIC handshake", ErrorKind::TimedOut), "upstream_handshake_timeout");
+        let cause = DialError::NoAddress { target: addr(), what: "no address" };
+        let resolved = ConnectFailure::from(TransportError::Dial { transport: "ws", cause });
+        assert_eq!(resolved.details(), "upstream_dns_failure");
+    }
+
+    #[test]
+    fn a_timeout_says_transport_phase_address_and_limit() {
+        let of = |doing| ConnectFailure::Timeout {
+            transport: "ws".into(),
+            doing,
+            addr: addr(),
+            limit: "`connect_timeout`",
+            after: Duration::from_secs(3),
+        };
+        assert_eq!(
+            of(TLS).to_string(),
+            "ws: the TLS handshake with 127.0.0.1:80 was not done within `connect_timeout` (3s)"
+        );
+        let words =
+            [CONNECT, TLS, DNS, super::super::phases::HANDSHAKE].map(|doing| of(doing).details());
+        let expected =
+            ["connect", "tls", "dns", "handshake"].map(|of| format!("upstream_{of}_timeout"));
+        assert_eq!(words.map(str::to_owned), expected);
     }
 }

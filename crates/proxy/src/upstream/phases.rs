@@ -97,3 +97,45 @@ pub(crate) const DNS: &str = "resolving the name of";
 pub(super) const CONNECT: &str = "connecting to";
 pub(super) const TLS: &str = "the TLS handshake with";
 pub(super) const HANDSHAKE: &str = "the handshake with";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn span(start: u64, end: Option<u64>) -> Option<Span> {
+        let nanos = Duration::from_nanos;
+        Some(Span { start: nanos(start), end: end.map(nanos) })
+    }
+
+    #[test]
+    fn what_did_not_happen_has_no_time() {
+        let mut phases = Phases::default();
+        phases.dialed_by_transport(&Snapshot::default(), 70);
+        let times = [phases.dns, phases.connect, phases.tls].map(Took::value);
+        assert_eq!(times, [None; 3]);
+    }
+
+    #[test]
+    fn what_has_not_ended_lasts_until_now() {
+        let mut phases = Phases::default();
+        let mut seen = Snapshot::default();
+        seen.connect = span(10, Some(30));
+        seen.tls = span(30, Some(35));
+        seen.handshake = span(35, None);
+        phases.dialed_by_transport(&seen, 70);
+        let times = [phases.dns, phases.connect, phases.tls].map(Took::value);
+        assert_eq!(times, [None, Some(20), Some(5 + 35)]);
+        assert_eq!(unfinished(&seen), HANDSHAKE);
+        // The two clocks are not read at the same time.
+        phases.dialed_by_transport(&seen, 34);
+        assert_eq!(phases.tls.value(), Some(5));
+    }
+
+    #[test]
+    fn no_time_is_so_long_that_it_counts_as_absent() {
+        assert_eq!(Took::nanos(u64::MAX).value(), Some(u64::MAX - 1));
+        assert_eq!(Took::default().value(), None);
+    }
+}
