@@ -17,12 +17,20 @@ details! {
     VIA_UPSTREAM = "via_upstream";
     /// The configuration says the response: a direct one or a redirect.
     DIRECT_RESPONSE = "direct_response";
+    /// A tunnel that CONNECT asked for is open, as `upstream` `tcp`.
+    CONNECTED = "connected";
     /// No virtual host, or no route of it, matches.
     ROUTE_NOT_FOUND = "route_not_found";
     /// The route leads to a cluster that does not exist.
     CLUSTER_NOT_FOUND = "cluster_not_found";
-    /// The request wants what rosn does not do.
-    NOT_SUPPORTED = "not_supported";
+    /// No route lets CONNECT through.
+    CONNECT_NOT_ALLOWED = "connect_not_allowed";
+    /// CONNECT asks for a port that is not allowed.
+    CONNECT_PORT_NOT_ALLOWED = "connect_port_not_allowed";
+    /// None of the protocols in `Upgrade` is allowed.
+    UPGRADE_NOT_ALLOWED = "upgrade_not_allowed";
+    /// CONNECT without TLS, where the virtual host demands TLS.
+    TLS_REQUIRED = "tls_required";
     /// The head did not come in time.
     REQUEST_HEAD_TIMEOUT = "request_head_timeout";
     /// The head is not HTTP/1.1, or too large.
@@ -87,6 +95,22 @@ details! {
     UPSTREAM_RETRIABLE_STATUS = "upstream_retriable_status";
     /// The response broke off.
     UPSTREAM_RESPONSE_BROKEN = "upstream_response_broken";
+    /// A tunnel ended in peace.
+    TUNNEL_ENDED = "tunnel_ended";
+    /// It had no bytes for too long.
+    TUNNEL_IDLE_TIMEOUT = "tunnel_idle_timeout";
+    /// It lasted as long as it may.
+    TUNNEL_MAX_LIFETIME = "tunnel_max_lifetime";
+    /// rosn ended it.
+    TUNNEL_SHUTDOWN = "tunnel_shutdown";
+    /// The client reset it.
+    TUNNEL_CLIENT_RESET = "tunnel_client_reset";
+    /// The client's connection failed.
+    TUNNEL_CLIENT_FAILED = "tunnel_client_failed";
+    /// The upstream reset it.
+    TUNNEL_UPSTREAM_RESET = "tunnel_upstream_reset";
+    /// The upstream's connection failed.
+    TUNNEL_UPSTREAM_FAILED = "tunnel_upstream_failed";
 }
 
 #[cfg(test)]

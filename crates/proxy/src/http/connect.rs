@@ -1,7 +1,7 @@
 //! CONNECT that rosn answers itself: it connects to where the request wants to go and says so.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use super::failure::Failure;
 use super::forward::Sending;
 use super::retry::Tried;
 use super::{End, Next};
-use crate::upstream::{ConnectFailure, DNS, Lack, nanos};
+use crate::details;
+use crate::upstream::{ConnectFailure, DNS, Lack, Took, nanos};
 
 /// Addresses of a name that are tried at most.
 const MAX_ADDRESSES: usize = 16;
@@ -48,7 +49,7 @@ pub(super) async fn destination(
 
 /// The addresses of the request's target; at least one.
 async fn resolve(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     sending: &Sending<'_>,
     deadline: u64,
 ) -> Result<Vec<SocketAddr>, ConnectFailure> {
@@ -69,7 +70,10 @@ async fn resolve(
         found => found.map(Some),
     });
     let found = found.await;
-    worker.clock.refresh();
+    let took = worker.clock.refresh().saturating_sub(begin);
+    if matches!(&target, Addr::Name(host, _) if host.parse::<IpAddr>().is_err()) {
+        exchange.record.phases.dns = Took::nanos(took);
+    }
     let late = || ConnectFailure::Timeout {
         transport: "tcp".into(),
         doing: DNS,
@@ -95,7 +99,7 @@ pub(super) async fn answer(
     out.extend_from_slice(b"HTTP/1.1 200 Connection established\r\n");
     exchange.encode_edits(sending.route, sending.listener, &mut out);
     out.extend_from_slice(b"\r\n");
-    (exchange.record.status, exchange.record.details) = (200, "connected");
+    (exchange.record.status, exchange.record.details) = (200, details::CONNECTED);
     let written = exchange.connection.write_all(&out, REPLY_TIMEOUT).await;
     exchange.slot.down.0 = out;
     worker.clock.refresh();

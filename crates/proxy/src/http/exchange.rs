@@ -182,7 +182,7 @@ impl Exchange<'_> {
             Ok(route) => route,
             // RFC 9110 section 15.5.6: it is known, and not allowed for this target. No method is.
             Err(NoRoute::Route) if self.slot.head.method() == Method::Connect => {
-                self.record.details = "connect_not_allowed";
+                self.record.details = details::CONNECT_NOT_ALLOWED;
                 let why = b"CONNECT is not allowed here\n";
                 return self.reply_with(405, why, Some(("Allow", b"")), None).await;
             }
@@ -258,7 +258,7 @@ impl Exchange<'_> {
 
     async fn redirect_to_tls(&mut self) -> Next {
         if self.slot.head.method() == Method::Connect {
-            self.record.details = "tls_required";
+            self.record.details = details::TLS_REQUIRED;
             return self.reply(403, b"CONNECT is allowed over TLS only\n").await;
         }
         let mut location = b"https://".to_vec();

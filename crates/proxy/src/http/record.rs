@@ -75,8 +75,10 @@ pub(crate) struct Record {
 impl Record {
     /// Another try begins, at this endpoint.
     pub(crate) fn begin_try(&mut self, endpoint: Arc<Endpoint>) {
+        // A name may have been resolved ahead of the first try, to know its endpoint.
+        let dns = if self.tries == 0 { self.phases.dns } else { Took::NEVER };
+        (self.phases, self.upstream_end) = (Phases { dns, ..Phases::default() }, 0);
         self.tries += 1;
-        (self.phases, self.upstream_end) = (Phases::default(), 0);
         if let Some(former) = self.endpoint.replace(endpoint)
             && self.earlier.len() < EARLIER
         {
@@ -341,10 +343,12 @@ mod tests {
     /// However many tries there are, the memory for their addresses is bounded.
     #[test]
     fn keeps_the_first_addresses_and_the_last() {
-        let text = r#"{"cluster_manager":{"clusters":[{"name":"c","type":"ORIGINAL_DST"}]}}"#;
+        let text = r#"{"servers": [{"listeners": [], "routers": []}],
+            "cluster_manager": {"clusters": [{"name": "c", "type": "ORIGINAL_DST"}]}}"#;
         let loaded =
             rosn_config::load_text("test", text, rosn_config::Format::Json, &Default::default());
-        let config = Arc::clone(&loaded.config.expect("it is in order").clusters["c"]);
+        let shown = loaded.diagnostics.render_text(false);
+        let config = Arc::clone(&loaded.config.expect(&shown).clusters["c"]);
         let stats = Arc::new(rosn_cluster::Unexported { shards: 1 });
         let cluster = rosn_cluster::Cluster::new(config, 1, stats);
         let mut record = Record::default();

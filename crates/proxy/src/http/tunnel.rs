@@ -22,6 +22,7 @@ use super::forward::request_ended;
 use super::record::Record;
 use super::{Slot, exchange};
 use crate::context::{Admission, Worker};
+use crate::details;
 use crate::snapshot::Listener;
 use crate::tunnel::{self, Bounds};
 use crate::upstream::{self, NEVER, nanos};
@@ -52,8 +53,8 @@ impl Refusal {
     /// The token of `response_code_details`.
     pub(super) fn details(self) -> &'static str {
         match self {
-            Self::Upgrade => "upgrade_not_allowed",
-            Self::Port => "connect_port_not_allowed",
+            Self::Upgrade => details::UPGRADE_NOT_ALLOWED,
+            Self::Port => details::CONNECT_PORT_NOT_ALLOWED,
         }
     }
 
@@ -306,15 +307,19 @@ impl Open {
     fn ended(&mut self, reason: &TunnelReason) {
         self.has_ended = true;
         let (flags, details) = match reason {
-            TunnelReason::Eof => (Flags::default(), "tunnel_ended"),
-            TunnelReason::Idle => (Flags::STREAM_IDLE, "tunnel_idle_timeout"),
-            TunnelReason::Lifetime => (Flags::STREAM_IDLE, "tunnel_max_lifetime"),
-            TunnelReason::Shutdown => (Flags::default(), "tunnel_shutdown"),
-            TunnelReason::Reset(Side::A) => (Flags::DOWNSTREAM_RESET, "tunnel_client_reset"),
-            TunnelReason::Error(Side::A, _) => (Flags::DOWNSTREAM_RESET, "tunnel_client_failed"),
-            TunnelReason::Reset(Side::B) => (Flags::UPSTREAM_TERMINATED, "tunnel_upstream_reset"),
+            TunnelReason::Eof => (Flags::default(), details::TUNNEL_ENDED),
+            TunnelReason::Idle => (Flags::STREAM_IDLE, details::TUNNEL_IDLE_TIMEOUT),
+            TunnelReason::Lifetime => (Flags::STREAM_IDLE, details::TUNNEL_MAX_LIFETIME),
+            TunnelReason::Shutdown => (Flags::default(), details::TUNNEL_SHUTDOWN),
+            TunnelReason::Reset(Side::A) => (Flags::DOWNSTREAM_RESET, details::TUNNEL_CLIENT_RESET),
+            TunnelReason::Error(Side::A, _) => {
+                (Flags::DOWNSTREAM_RESET, details::TUNNEL_CLIENT_FAILED)
+            }
+            TunnelReason::Reset(Side::B) => {
+                (Flags::UPSTREAM_TERMINATED, details::TUNNEL_UPSTREAM_RESET)
+            }
             TunnelReason::Error(Side::B, _) => {
-                (Flags::UPSTREAM_TERMINATED, "tunnel_upstream_failed")
+                (Flags::UPSTREAM_TERMINATED, details::TUNNEL_UPSTREAM_FAILED)
             }
         };
         let words = tunnel::in_words(reason);

@@ -59,7 +59,9 @@ impl Phases {
             let end = span.end.map_or(elapsed, nanos);
             Some(end.saturating_sub(nanos(span.start)))
         };
-        self.dns = took(seen.dns).into();
+        if let Some(nanos) = took(seen.dns) {
+            self.dns = Took::nanos(nanos);
+        }
         self.connect = took(seen.connect).into();
         self.tls = match (took(seen.tls), took(seen.handshake)) {
             (None, None) => Took::NEVER,
