@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -14,8 +15,23 @@ import subprocess
 import tempfile
 import traceback
 
-# Below the ports that the system hands out itself.
-PORTS = itertools.count(23000)
+
+
+def free_ports():
+    """Ports that nobody has, below those that the system hands out itself; others for suites that run side by side."""
+    for port in itertools.count(23000 + os.getpid() % 80 * 100):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        yield port
+
+
+PORTS = free_ports()
+
+
+def next_port() -> int:
+    return next(PORTS)
 
 
 class Folder:
@@ -72,10 +88,13 @@ class Folder:
 class End:
     """What rosn listens on, and what it forwards to."""
 
-    to: int
+    to: int | str  # a port, or `unix:/path`
     listens: dict = dataclasses.field(default_factory=dict)
     dials: dict = dataclasses.field(default_factory=dict)
-    port: int = dataclasses.field(default_factory=lambda: next(PORTS))
+    port: int = dataclasses.field(default_factory=next_port)
+    at: str = ""  # where it listens, if not on the port
+    http: dict | None = None  # the action of the only route; None where bytes are forwarded as they come
+    cluster: dict = dataclasses.field(default_factory=dict)  # more about it, which wins
 
 
 class Rosn:
@@ -84,8 +103,10 @@ class Rosn:
     def __init__(self, program: str, folder: pathlib.Path, ends: list[End]):
         name = f"rosn-{ends[0].port}"
         self.log = folder / f"{name}.log"
+        self.folder = folder / name
+        self.folder.mkdir()
         config = folder / f"{name}.json"
-        config.write_text(json.dumps(configuration(ends, folder / f"{name}.pid"), indent=1))
+        config.write_text(json.dumps(configuration(ends, self.folder), indent=1))
         self.command = [program, "start", "-c", str(config)]
 
     async def __aenter__(self):
@@ -132,22 +153,71 @@ class Rosn:
         return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def configuration(ends: list[End], pid: pathlib.Path) -> dict:
-    listeners, clusters = [], []
+    def descriptors(self) -> list[str]:
+        """What it has open."""
+        folder = pathlib.Path(f"/proc/{self.process.pid}/fd")
+        links = []
+        for entry in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(entry))
+        return links
+
+    async def settles(self, before: int):
+        """Waits until it serves nobody, and has no descriptor more than before but for pooled connections."""
+        now = {}
+
+        async def settled():
+            now.update(await self.connections())
+            now["descriptors"] = len(self.descriptors())
+            return not now["downstream"] and not now["requests"] and now["descriptors"] <= before + now["upstream"]
+
+        try:
+            async with asyncio.timeout(20):
+                while not await settled():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"rosn has not settled: {now}, {before} descriptors before: {self.descriptors()}") from None
+
+    async def connections(self) -> dict:
+        """How many connections and requests it has."""
+        return json.loads(await self.admin("/api/v1/connections"))["total"]
+
+    async def admin(self, path: str) -> str:
+        """What the admin API answers."""
+        reader, writer = await asyncio.open_unix_connection(str(self.folder / "rosn.sock"))
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: rosn\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise AssertionError(f"{path}: {head!r}")
+        return body.decode()
+
+
+def configuration(ends: list[End], folder: pathlib.Path) -> dict:
+    listeners, routers, clusters = [], [], []
     for number, end in enumerate(ends):
         name = f"end {number}"
-        proxy = {"type": "tcp_proxy", "config": {"cluster": name}}
+        if end.http is None:
+            proxy = {"type": "tcp_proxy", "config": {"cluster": name}}
+        else:
+            proxy = {"type": "proxy", "config": {"downstream_protocol": "Http1", "router_config_name": name}}
+            route = {"match": {"prefix": "/"}, "route": {"cluster_name": name, **end.http}}
+            hosts = {"name": name, "domains": ["*"], "routers": [route]}
+            routers.append({"router_config_name": name, "virtual_hosts": [hosts]})
         listeners.append({
-            "name": name, "address": f"127.0.0.1:{end.port}", "bind_port": True, "stream_settings": end.listens,
-            "filter_chains": [{"filters": [proxy]}],
+            "name": name, "address": end.at or f"127.0.0.1:{end.port}", "bind_port": True,
+            "stream_settings": end.listens, "filter_chains": [{"filters": [proxy]}],
         })
-        host = {"address": f"127.0.0.1:{end.to}"}
-        clusters.append({"name": name, "stream_settings": end.dials, "hosts": [host]})
+        host = {"address": end.to if isinstance(end.to, str) else f"127.0.0.1:{end.to}"}
+        clusters.append({"name": name, "stream_settings": end.dials, "hosts": [host], **end.cluster})
     server = {
         "default_log_path": "stdout", "default_log_level": "DEBUG", "graceful_timeout": "10s", "listeners": listeners,
-        "routers": [],
+        "routers": routers,
     }
-    return {"servers": [server], "cluster_manager": {"clusters": clusters}, "pid": str(pid)}
+    own = {"pid": str(folder / "rosn.pid"), "uds_dir": str(folder)}
+    return {"servers": [server], "cluster_manager": {"clusters": clusters}, **own}
 
 
 class Origin:
@@ -232,7 +302,7 @@ def shortened(thing) -> str:
     return text if len(text) < 300 else f"{text[:300]}... ({len(text)})"
 
 
-async def run(cases, chosen: list[str]) -> tuple[int, int]:
+async def run(cases, chosen: list[str], limit: float = 60) -> tuple[int, int]:
     """Runs those whose names begin as asked, one after the other; returns how many passed and failed.
 
     A case is a name and a coroutine function without arguments.
@@ -242,7 +312,7 @@ async def run(cases, chosen: list[str]) -> tuple[int, int]:
         if not name.startswith(tuple(chosen) or ("",)):
             continue
         try:
-            await asyncio.wait_for(case(), 60)
+            await asyncio.wait_for(case(), limit)
         except Exception as error:  # whatever it is, the others are run
             failed += 1
             place = traceback.extract_tb(error.__traceback__)
