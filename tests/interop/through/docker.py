@@ -263,21 +263,32 @@ async def early_input(setup):
             same(await frames(reader), LATE + b"\nread %d\n" % MIB)
 
 
+async def body(reader, head: bytes) -> bytes:
+    """What is not chunked goes on to the end; one by HTTP/1.0 never is."""
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return await reader.read(-1)
+    data = b""
+    while size := int(await reader.readline(), 16):
+        data += await reader.readexactly(size)
+        await reader.readexactly(2)
+    return data
+
+
 async def raw_without_upgrade(setup):
     """The daemon answers 200, and its bytes go on to the end: all come, also for a client that has ended its side."""
+    length = sum(8 + len(f"{word} {number}\n") for word in ("out", "error") for number in range(100))
     async with both(setup) as (running, host):
-        for name, ends in (("one", False), ("two", True)):
-            running.running(name, "both")
-            async with by_hand(setup, host) as (reader, writer):
-                writer.write(attach(name, "Connection: close"))
-                if ends:
-                    writer.write_eof()
-                head = await reader.readuntil(b"\r\n\r\n")
-                same(head.split(b"\r\n")[0][:12], b"HTTP/1.1 200")
-                rest = await reader.read(-1)
-                if b"chunked" in head.lower():
-                    raise AssertionError("a client of raw streams knows no chunks")
-                same(len(rest), sum(8 + len(f"{word} {number}\n") for word in ("out", "error") for number in range(100)))
+        for version in ("1.0", "1.1"):
+            for ends in (False, True):
+                running.running(version, "both")
+                async with by_hand(setup, host) as (reader, writer):
+                    writer.write(attach(version, "Connection: close").replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
+                    if ends:
+                        writer.write_eof()
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    same(head.split()[1], b"200")
+                    same((version, b"chunked" in head.lower()), (version, version == "1.1" and not setup.direct))
+                    same(len(await body(reader, head)), length, "the length of what came")
 
 
 async def many_at_once(setup):
