@@ -176,7 +176,8 @@ class Rosn:
                 while not await settled():
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"rosn has not settled: {now}, {before} descriptors before: {self.descriptors()}") from None
+            text = f"rosn has not settled: {now}, {before} descriptors before: {self.descriptors()}"
+            raise AssertionError(text) from None
 
     async def connections(self) -> dict:
         """How many connections and requests it has."""

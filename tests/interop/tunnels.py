@@ -17,7 +17,7 @@ import functools
 import pathlib
 import sys
 
-from harness import End, Folder, Rosn, eventually, run
+from harness import End, Folder, Rosn, run
 from through import browser, cases, connect, docker, hostile, websocket
 
 SUITES = {

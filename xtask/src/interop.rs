@@ -1,31 +1,52 @@
 //! Runs rosn against other people's programs, and installs these first.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::command::run;
 use crate::workspace::Workspace;
 
-/// The suites: a name, Debian packages, packages of PyPI, and the script.
+/// The suites: a name, packages of Debian, of PyPI and of npm, and the script.
 const SUITES: &[Suite] = &[
     Suite {
         name: "v2ray",
         debian: &["v2ray", "openssl", "python3"],
         pypi: &[],
+        npm: &[],
         script: "tests/interop/v2ray.py",
     },
     Suite {
         name: "python",
         debian: &["openssl", "python3", "python3-venv"],
         pypi: &["aioquic==1.7.2", "h2==4.4.1", "websockets==17.4"],
+        npm: &[],
         script: "tests/interop/python_peers.py",
     },
     Suite {
         name: "autobahn",
         debian: &["python3", "python3-venv"],
         pypi: &["kosoku==0.1.0"],
+        npm: &[],
         script: "tests/interop/autobahn.py",
+    },
+    Suite {
+        name: "tunnels",
+        debian: &[
+            "chromium",
+            "curl",
+            "docker.io",
+            "nodejs",
+            "openssl",
+            "python3",
+            "python3-venv",
+            "tinyproxy",
+        ],
+        pypi: &["docker==7.2.0", "kosoku==0.1.0", "websockets==17.4"],
+        // The last playwright-core for the Node.js 18 of Debian 12.
+        npm: &["playwright-core@1.57.0", "ws@8.23.0"],
+        script: "tests/interop/tunnels.py",
     },
 ];
 
@@ -33,6 +54,7 @@ struct Suite {
     name: &'static str,
     debian: &'static [&'static str],
     pypi: &'static [&'static str],
+    npm: &'static [&'static str],
     script: &'static str,
 }
 
@@ -48,8 +70,14 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
     run("cargo", &["build", "--release", "--locked", "--package", "rosn"])?;
     let rosn = format!("--rosn={}", target.join("release/rosn").display());
     for suite in chosen {
-        let python = suite.install(&target)?;
+        let folder = target.join("interop").join(suite.name);
+        let python = suite.install(&folder)?;
         let mut arguments = vec![suite.script, &rosn];
+        let node = format!("--node={}", folder.join("node").display());
+        if !suite.npm.is_empty() {
+            suite.install_node(&folder.join("node"))?;
+            arguments.push(&node);
+        }
         arguments.extend(options.iter().map(String::as_str));
         run(&python, &arguments)?;
     }
@@ -58,15 +86,27 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
 
 impl Suite {
     /// Installs what the suite talks to; says which Python runs it.
-    fn install(&self, target: &Path) -> Result<String> {
+    fn install(&self, folder: &Path) -> Result<String> {
         run("sh", &[&[".ci/install"], self.debian].concat())?;
         if self.pypi.is_empty() {
             return Ok("python3".to_owned());
         }
-        let venv = target.join("interop").join(self.name).display().to_string();
+        let venv = folder.display().to_string();
         run("python3", &["-m", "venv", &venv])?;
         let pip = format!("{venv}/bin/pip");
         run(&pip, &[&["install", "--quiet", "--disable-pip-version-check"], self.pypi].concat())?;
         Ok(format!("{venv}/bin/python"))
+    }
+
+    /// Installs what the suite has of npm.
+    fn install_node(&self, folder: &Path) -> Result<()> {
+        // Other packages of Node.js than Debian's bring their own npm, and do not go together with Debian's.
+        if Command::new("npm").arg("--version").output().is_err() {
+            run("sh", &[".ci/install", "npm"])?;
+        }
+        let folder = folder.display().to_string();
+        std::fs::create_dir_all(&folder)?;
+        let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", &folder];
+        run("npm", &[&options, self.npm].concat())
     }
 }

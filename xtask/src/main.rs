@@ -6,7 +6,7 @@
 //! cargo xtask schema          write docs/schema.json and docs/reference.md
 //! cargo xtask schema --check  fail where the committed ones differ
 //! cargo xtask sizes           lengths of files and functions
-//! cargo xtask interop [SUITE] rosn against v2ray, Python peers and the Autobahn cases
+//! cargo xtask interop [SUITE] rosn against v2ray, Python peers, the Autobahn cases and what tunnels through it
 //! cargo xtask bench ...       rosn side by side with its peers (bench/README.md); --tunnels, --clients: those
 //! ```
 

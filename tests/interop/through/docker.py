@@ -263,6 +263,26 @@ async def early_input(setup):
             same(await frames(reader), LATE + b"\nread %d\n" % MIB)
 
 
+async def early_input_behind_a_body(setup):
+    """The same for `exec`, whose request has a body: what follows the body is input, and only that."""
+    async with both(setup) as (_, host):
+        async with by_hand(setup, host) as (reader, writer):
+            made = b'{"AttachStdin":true,"AttachStdout":true,"Cmd":["cat"]}'
+            writer.write(post("/containers/box/exec", made))
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(head.lower().partition(b"content-length:")[2].split()[0])
+            name = json.loads(await reader.readexactly(size))["Id"]
+            writer.write(post(f"/exec/{name}/start", b'{"Tty":true}', *UPGRADE) + INPUT)
+            writer.write_eof()
+            same((await reader.readuntil(b"\r\n\r\n")).split()[1], b"101")
+            same(await frames(reader), INPUT)
+
+
+def post(path: str, json: bytes, *fields: str) -> bytes:
+    lines = [f"POST /v1.41{path} HTTP/1.1", "Host: docker", "Content-Type: application/json"]
+    return "\r\n".join([*lines, f"Content-Length: {len(json)}", *fields, "", ""]).encode() + json
+
+
 async def body(reader, head: bytes) -> bytes:
     """What is not chunked goes on to the end; one by HTTP/1.0 never is."""
     if b"\r\ntransfer-encoding: chunked" not in head.lower():
@@ -311,5 +331,6 @@ async def many_at_once(setup):
 CASES = [
     version, run_with_piped_input, run_with_late_output, run_without_input, exec_with_piped_input,
     attach_with_piped_input, exec_in_a_terminal, run_in_a_terminal, attach_in_a_terminal,
-    unix_sockets_on_both_sides, package_of_python, early_input, raw_without_upgrade, many_at_once,
+    unix_sockets_on_both_sides, package_of_python, early_input,
+    early_input_behind_a_body, raw_without_upgrade, many_at_once,
 ]

@@ -83,17 +83,25 @@ async def byte_by_byte(setup):
 
 
 async def server_never_answers(setup):
-    """The clients have sent more than the request, wait in vain, and go."""
+    """The clients have sent more than the request and wait in vain. Those that reset are done with; those that have
+    only ended their side may be waiting still, and are answered when the time is over."""
+
     async def waits(reader, writer):
         while await reader.read(65536):
             pass
 
-    async with Origin(waits) as origin, setup.front(origin.port) as front:
-        async with contextlib.AsyncExitStack() as open_ones:
-            for _ in range(100):
-                _, writer = await open_ones.enter_async_context(client(front))
-                writer.write(UPGRADE + b"too early" * 1000)
+    async def one(front, number):
+        async with client(front) as (reader, writer):
+            writer.write(UPGRADE + b"too early" * (100 if number % 4 < 2 else 2000))
             await eventually(lambda: origin.accepted == 100, 20)
+            if number % 2:
+                writer.transport.abort()
+            else:
+                writer.write_eof()
+                same((await reader.readuntil(b"\r\n\r\n"))[:12], b"HTTP/1.1 504")
+
+    async with Origin(waits) as origin, setup.front(origin.port, timeout="5s") as front:
+        await asyncio.gather(*(one(front, number) for number in range(100)))
         await eventually(lambda: origin.ended == 100, 20)
 
 

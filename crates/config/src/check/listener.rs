@@ -10,6 +10,7 @@ use rosn_base::Addr;
 use crate::Defaults;
 use crate::checked::{
     IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service, StreamSettings, Tproxy,
+    TransportSettings,
 };
 use crate::context::Context;
 use crate::diagnostic::Fault;
@@ -71,7 +72,7 @@ fn listener(
     if let Some(found) = &found {
         check_stream(raw, found, network, address.as_ref(), context);
     }
-    let stream = found.map(|found| found.settings);
+    let mut stream = found.map(|found| found.settings);
     let network = match &address {
         Some(Addr::Unix(_)) => Network::Unix,
         _ => network,
@@ -86,6 +87,9 @@ fn listener(
     }
     if raw.inspector.or(false) && !matches!(service, Some(Service::Inactive(_))) {
         context.add(not_yet(raw.inspector.span_or(raw.span), "inspector: TLS is not recognised"));
+    }
+    if let (Some(stream), Some(Service::Http(_))) = (&mut stream, &service) {
+        agree_on_http1(Arc::make_mut(stream));
     }
     let name: Arc<str> = written.as_str().into();
     Some(Listener {
@@ -134,6 +138,20 @@ fn check_stream(
             "a virtual listener has no transport: its connections are those of another one";
         let fault = Fault::error(found.span, "virtual-listener", message);
         context.add(fault.help("add `\"bind_port\": true`, or move the settings to the other one"));
+    }
+}
+
+/// A browser takes HTTP/2 where v2ray's default offers it, and the proxy would not understand it. Other transports than
+/// bytes in TLS agree on what they are themselves.
+fn agree_on_http1(stream: &mut StreamSettings) {
+    let is_itself = matches!(
+        stream.transport,
+        TransportSettings::Tcp(_) | TransportSettings::DomainSocket(_) | TransportSettings::Mkcp(_)
+    );
+    if let (true, Some(tls)) = (is_itself, &mut stream.tls)
+        && tls.alpn.is_empty()
+    {
+        tls.alpn = vec!["http/1.1".to_owned()];
     }
 }
 

@@ -230,6 +230,26 @@ fn protocols() {
     }
 }
 
+/// A browser got `h2` from a listener of HTTP/1.1, as v2ray's default offers it.
+#[test]
+fn a_proxy_agrees_on_the_protocol_that_it_speaks() {
+    let pem = |kind: &str| {
+        let lines =
+            [format!("-----BEGIN {kind}-----"), "AA==".into(), format!("-----END {kind}-----")];
+        json!(lines)
+    };
+    let certificate = json!({ "certificate": pem("CERTIFICATE"), "key": pem("EC PRIVATE KEY") });
+    let alpn = |network: &str, mut tls: Value| {
+        tls["certificates"] = json!([certificate]);
+        let stream = json!({ "network": network, "security": "tls", "tlsSettings": tls });
+        let config = config(&with(LISTENER, json!({ "stream_settings": stream })));
+        config.listeners[0].stream.as_ref().unwrap().tls.as_ref().unwrap().alpn.clone()
+    };
+    assert_eq!(alpn("tcp", json!({})), ["http/1.1"]);
+    assert_eq!(alpn("tcp", json!({ "alpn": ["h2"] })), ["h2"], "what is written wins");
+    assert_eq!(alpn("http", json!({})), [""; 0], "HTTP/2 carries it");
+}
+
 #[test]
 fn stream_proxies() {
     for (change, expected) in [

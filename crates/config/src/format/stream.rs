@@ -43,7 +43,7 @@ format! {
         /// The name that the dialer asks for and verifies.
         server_name as "serverName": String, Active, "the host that is dialed";
         /// Application protocols, the best first.
-        alpn: OneOrMany, Active, "h2, http/1.1; ws dials with http/1.1";
+        alpn: OneOrMany, Active, "h2, http/1.1; http/1.1 where a listener is a proxy, and where ws dials";
         /// The dialer takes any certificate.
         allow_insecure as "allowInsecure": bool, Active, "false";
         /// The dialer trusts only `certificates` with `usage: verify`.
