@@ -31,7 +31,8 @@ async def compare(setup, server, cases: list[str]):
         direct, through = await verdicts(port, cases), await verdicts(front.port, cases)
     good, good_through = (sum(map(passed, results.values())) for results in (direct, through))
     if direct.keys() != through.keys() or len(direct) < len(cases) or good < 0.9 * len(direct):
-        raise AssertionError(f"{len(direct)} cases directly, {len(through)} through rosn, {good} pass directly: too few")
+        text = f"{len(direct)} cases directly, {len(through)} through rosn, {good} pass directly: too few"
+        raise AssertionError(text)
     worse = {
         name: f"{got.behavior.value}, close {got.behavior_close.value}: {got.result} {got.result_close}"
         for name, got in through.items()

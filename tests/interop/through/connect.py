@@ -91,10 +91,8 @@ async def curl_to_TLS(setup):
     async with web(setup) as to, proxy(setup, to) as port:
         url = f"https://127.0.0.1:{to}/"
         same(await output(*curl(setup, port, url)), DATA)
-        told = ["--write-out", "%{num_connects} ", url, "--upload-file", upload, "--next", "--output", "/dev/null"]
-        out = await output(*curl(setup, port, "--output", "/dev/null"), *told, "--silent", "--cacert", setup.folder.ca,
-                           "--proxy", f"http://127.0.0.1:{port}", "--noproxy", "", "--write-out", "%{num_connects} ", url)
-        same(out, b"1 0 ", "the number of new connections")
+        one = curl(setup, port, "--output", "/dev/null", "--write-out", "%{num_connects} ", "--upload-file", upload, url)
+        same(await output(*one, "--next", *one[1:]), b"1 0 ", "the number of new connections")
         uploads = (output(*curl(setup, port, "-T", upload, url)) for _ in range(8))
         all_of_them = await asyncio.gather(*uploads)
         same(all_of_them, [DATA] * 8)
