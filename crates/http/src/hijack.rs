@@ -4,6 +4,7 @@
 //! that was read from it and not used, and how much of them still belongs to the request. Nothing is lost, and HTTP has
 //! nothing to do with the connection any more: no deadline, no buffer, no task of it is left behind.
 
+mod door;
 mod error;
 mod io;
 mod signal;
@@ -13,6 +14,7 @@ mod unread;
 use bytes::Bytes;
 use rosn_net::Stream;
 
+pub use door::{Hijacker, OnSwitch, on_switch};
 pub use error::HijackError;
 pub(crate) use signal::ShutdownNotice;
 pub use signal::{ConnGuard, ShutdownSignal};

@@ -7,6 +7,7 @@ pub mod connect;
 mod error;
 pub mod hijack;
 mod round_trip;
+pub mod server;
 pub mod transport;
 pub mod wire;
 

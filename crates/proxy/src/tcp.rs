@@ -106,10 +106,10 @@ async fn run(
     idle: u64,
 ) -> TunnelEnd {
     let (stream, held) = connection.into_parts();
-    let tunnel = Tunnel::new(client, stream, b"", b"");
+    let mut tunnel = Tunnel::new(client, stream, b"", b"");
     let mut counted = (0, 0);
     let bounds = Bounds { idle, lifetime: NEVER };
-    tunnel::drive(worker, tunnel, &held, timer, bounds, |moved| {
+    tunnel::drive(worker, &mut tunnel, &held, timer, bounds, |moved| {
         count(worker, listener, &held, (moved.0 - counted.0, moved.1 - counted.1));
         counted = moved;
     })

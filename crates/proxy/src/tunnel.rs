@@ -24,12 +24,12 @@ pub(crate) struct Bounds {
 }
 
 /// Moves bytes until both sides have ended or a bound is reached. `on_moved` gets the bytes that were passed on so far
-/// whenever there are more: from the client to the upstream, and back.
+/// whenever there are more: from the client to the upstream, and back. Then the tunnel is to be dropped.
 ///
-/// Cancel safety: dropping the future closes both connections.
+/// Cancel safety: dropped, it can be called again with the same tunnel; the bounds begin anew.
 pub(crate) async fn drive(
     worker: &Worker,
-    mut tunnel: Tunnel,
+    tunnel: &mut Tunnel,
     held: &upstream::Held,
     timer: &Timer,
     bounds: Bounds,
@@ -41,7 +41,7 @@ pub(crate) async fn drive(
     // Short connections need no probes, and are spared the system calls that ask for them.
     let (young_until, mut young) = (begin.saturating_add(YOUNG), true);
     let last = begin.saturating_add(bounds.lifetime);
-    let end = poll_fn(|cx| {
+    poll_fn(|cx| {
         let end = tunnel.poll(cx, &mut worker.copy_buffer());
         let moved = tunnel.moved();
         if moved != counted {
@@ -51,14 +51,14 @@ pub(crate) async fn drive(
             counted = moved;
         }
         if let Poll::Ready(end) = end {
-            return Poll::Ready(Ok(end));
+            return Poll::Ready(end);
         }
         let due = active.saturating_add(bounds.idle).min(last);
         let now = worker.clock.now();
         if now >= due {
             let is_last = now >= last;
             let reason = if is_last { TunnelReason::Lifetime } else { TunnelReason::Idle };
-            return Poll::Ready(Err(reason));
+            return Poll::Ready(TunnelEnd { a_to_b: moved.0, b_to_a: moved.1, reason });
         }
         if young && now >= young_until {
             young = false;
@@ -71,8 +71,7 @@ pub(crate) async fn drive(
         timer.poll_expired(cx.waker());
         Poll::Pending
     })
-    .await;
-    end.unwrap_or_else(|reason| tunnel.stop(reason))
+    .await
 }
 
 /// Why a tunnel between a client and an upstream ended.

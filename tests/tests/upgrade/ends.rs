@@ -57,6 +57,26 @@ fn a_client_may_end_before_the_switch() {
     line.settled();
 }
 
+/// H16: what is spliced is counted as exactly as what is copied.
+#[test]
+fn bytes_are_counted_when_they_are_spliced() {
+    const LEN: usize = 5 << 20;
+    let line = Line::new();
+    let (mut client, mut origin) = line.tunnel();
+    client.send("copied");
+    assert_eq!(origin.read_exact(6), b"copied");
+    let sender = thread::spawn(move || {
+        Pattern::send(1, LEN, &mut origin.tcp());
+        Pattern::expect(2, LEN, &mut origin);
+    });
+    Pattern::expect(1, LEN, &mut client);
+    Pattern::send(2, LEN, &mut client.tcp());
+    sender.join().unwrap();
+    drop(client);
+    line.settled();
+    assert_eq!(line.log(1), [format!("101 {} {LEN} [-] tunnel_ended GET - x/y", LEN + 6)]);
+}
+
 #[test]
 fn a_reset_is_passed_on_as_a_reset() {
     let line = Line::new();

@@ -100,3 +100,12 @@ fn a_reload_leaves_tunnels_alone() {
     drop((client, origin, kept, refused, _idle));
     line.settled();
 }
+
+#[test]
+fn the_example_is_a_configuration_without_fault() {
+    let example = "../examples/configs/websocket_and_connect.json";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(example);
+    let checked = rosn_tests::Rosn::command().arg("check").arg("-c").arg(path).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && said.contains("0 errors, 0 warnings"), "{said}");
+}

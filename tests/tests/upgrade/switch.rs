@@ -337,3 +337,95 @@ fn a_used_connection_becomes_a_tunnel() {
     drop((client, origin, other, second));
     line.settled();
 }
+
+/// H1: however the bytes are cut, those of the heads and those behind them are told apart.
+#[test]
+fn heads_and_early_bytes_may_be_cut_anywhere() {
+    let line = Line::new();
+    let (ask, agree) = ([ASK, "one"].concat(), [AGREE, "two"].concat());
+    for step in [1, 2, 7, ask.len() - 4, ask.len() - 3, ask.len() - 2] {
+        let mut client = line.client();
+        let pieces = |text: &str, peer: &mut Client| {
+            for piece in text.as_bytes().chunks(step) {
+                peer.send(piece);
+                thread::yield_now();
+            }
+        };
+        pieces(&ask, &mut client);
+        let mut origin = line.origin();
+        origin.read_head();
+        pieces(&agree, &mut origin);
+        client.read_head();
+        assert_eq!(client.read_exact(3), b"two", "{step}");
+        assert_eq!(origin.read_exact(3), b"one", "{step}");
+        client.shutdown_write();
+        assert!(origin.is_closed(), "{step}");
+        drop(origin);
+        assert!(client.is_closed(), "{step}");
+    }
+    line.settled();
+}
+
+/// Requests that come at once with it are answered first.
+#[test]
+fn requests_may_be_sent_in_front_of_it() {
+    let line = Line::new();
+    let mut client = line.client();
+    client.send(["GET /one HTTP/1.1\r\nHost: a\r\n\r\n", ASK, "early"].concat());
+    let mut origin = line.origin();
+    assert!(origin.read_head().starts_with("GET /one "));
+    assert!(origin.is_quiet());
+    origin.send("HTTP/1.1 204 X\r\n\r\n");
+    assert!(origin.read_head().starts_with("GET /chat "));
+    origin.send(AGREE);
+    assert_eq!(client.read_response().status, 204);
+    assert!(client.read_head().starts_with("HTTP/1.1 101 "));
+    assert_eq!(origin.read_exact(5), b"early");
+    drop((client, origin));
+    line.settled();
+}
+
+/// H10: `Connection: close` beside it, on either side, ends HTTP and not the tunnel.
+#[test]
+fn close_says_nothing_about_a_tunnel() {
+    let line = Line::new();
+    let mut client = line.client();
+    client.send(ASK.replace("Connection: Upgrade", "Connection: close, Upgrade"));
+    let mut origin = line.origin();
+    origin.read_head();
+    origin.send(AGREE.replace("Connection: Upgrade", "Connection: upgrade, close"));
+    let head = client.read_head();
+    assert!(head.contains("Connection: upgrade\r\n") && !head.contains("close"), "{head}");
+    for _ in 0..3 {
+        client.send("ping");
+        assert_eq!(origin.read_exact(4), b"ping");
+        origin.send("pong");
+        assert_eq!(client.read_exact(4), b"pong");
+    }
+    drop((client, origin));
+    line.settled();
+}
+
+/// An upgrade that the policy says to retry becomes a tunnel when it is tried again.
+#[test]
+fn an_upgrade_is_retried_like_any_request() {
+    let (port, peer) = (rosn_tests::free_port(), rosn_tests::l4::Peer::new());
+    let mut config = Line::config(port, &peer, json!({}));
+    let policy = json!({ "retry_on": true, "num_retries": 1, "status_codes": [503] });
+    config["servers"][0]["routers"][0]["virtual_hosts"][0]["routers"][0]["route"]["retry_policy"] =
+        policy;
+    let line = Line::start(port, peer, config);
+    for _ in 0..3 {
+        let mut client = line.client();
+        client.send([ASK, "early"].concat());
+        let mut first = line.origin();
+        first.read_head();
+        first.send("HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let mut origin = line.origin();
+        origin.read_head();
+        origin.send(AGREE);
+        assert!(client.read_head().starts_with("HTTP/1.1 101 "));
+        assert_eq!(origin.read_exact(5), b"early");
+    }
+    line.settled();
+}

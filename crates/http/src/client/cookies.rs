@@ -78,6 +78,22 @@ impl fmt::Debug for CookieJar {
     }
 }
 
+/// The caller's own cookies and those of a jar, which, with `replace`, take the place of others of their names.
+pub(super) fn join(own: &HeaderValue, kept: &HeaderValue, replace: bool) -> HeaderValue {
+    fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+        value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+    }
+    fn name(pair: &[u8]) -> &[u8] {
+        pair.split(|byte| *byte == b'=').next().unwrap_or_default()
+    }
+    let is_replaced = |pair: &[u8]| replace && pairs(kept).any(|other| name(other) == name(pair));
+    let all = pairs(own).filter(|pair| !is_replaced(pair)).chain(pairs(kept));
+    let joined = all.collect::<Vec<_>>().join(&b"; "[..]);
+    let mut value = HeaderValue::from_bytes(&joined).expect("it is made of values of fields");
+    value.set_sensitive(true);
+    value
+}
+
 fn url(uri: &Uri) -> Option<Url> {
     Url::parse(&uri.to_string()).ok()
 }
@@ -102,12 +118,16 @@ fn has_room(store: &mut CookieStore, cookie: &Cookie<'_>) -> bool {
     if store.contains_any(&domain, &cookie.path, cookie.name()) {
         return true;
     }
-    if store.iter_any().count() >= MAX {
-        forget_expired(store);
+    let is_full = |store: &CookieStore| {
+        let of_domain = |other: &&Cookie<'_>| other.domain.as_cow().as_deref() == Some(&domain);
+        store.iter_any().count() >= MAX
+            || store.iter_any().filter(of_domain).count() >= MAX_OF_A_DOMAIN
+    };
+    if !is_full(store) {
+        return true;
     }
-    let of_domain =
-        store.iter_unexpired().filter(|other| other.domain.as_cow().as_deref() == Some(&domain));
-    of_domain.count() < MAX_OF_A_DOMAIN && store.iter_any().count() < MAX
+    forget_expired(store);
+    !is_full(store)
 }
 
 fn forget_expired(store: &mut CookieStore) {

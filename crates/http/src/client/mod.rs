@@ -141,11 +141,11 @@ impl Client {
         let (first, mut body) = request.into_parts();
         let mut chain = Redirected::new(first)?;
         loop {
+            if self.max_redirects == 0 {
+                return self.send(&chain, body).await;
+            }
             let again = body.try_clone();
             let response = self.send(&chain, body).await?;
-            if self.max_redirects == 0 {
-                return Ok(response);
-            }
             let Some(next) = chain.next(&response)? else { return Ok(response) };
             let Next { uri, keeps_body, .. } = &next;
             body = match (keeps_body, again) {
@@ -167,14 +167,11 @@ impl Client {
 
     async fn send(&self, chain: &Redirected, body: Body) -> Result<Response<Body>, Error> {
         let (mut request, hop) = (chain.request(body), chain.hop());
-        if let Some(cookies) = self.cookies.as_ref().and_then(|jar| jar.header(&hop.uri)) {
-            let cookies = match request.headers().get(COOKIE) {
-                Some(own) => [own.as_bytes(), b"; ", cookies.as_bytes()].concat(),
-                None => cookies.as_bytes().to_vec(),
-            };
-            let cookies = HeaderValue::from_bytes(&cookies)
-                .map_err(|error| Error::new(Phase::Request, error))?;
-            request.headers_mut().insert(COOKIE, cookies);
+        if let Some(kept) = self.cookies.as_ref().and_then(|jar| jar.header(&hop.uri)) {
+            // A cookie of the caller's may have been changed on the way (golang/go#17494).
+            let own = request.headers().get(COOKIE);
+            let cookies = own.map(|own| cookies::join(own, &kept, hop.redirects > 0));
+            request.headers_mut().insert(COOKIE, cookies.unwrap_or(kept));
         }
         let mut response = self.transport.round_trip(request).await?;
         if let Some(jar) = &self.cookies {

@@ -26,7 +26,8 @@ pub struct ConnectOptions {
     pub dialer: Dialer,
     /// How long resolving and dialing may take (30 s); `None` = as long as the system lets it.
     pub dial_timeout: Option<Duration>,
-    /// What is wanted of TLS, with servers and with proxies. Where it names no protocols (ALPN) that is `http/1.1`.
+    /// What is wanted of TLS, with servers and with proxies. Where it names no protocols (ALPN) that is `http/1.1`; a
+    /// [`Transport`](crate::Transport) speaks no other yet.
     ///
     /// The system's authorities are read with the first connection that needs them.
     pub tls: ClientOptions,

@@ -263,15 +263,14 @@ impl<'a> Exchange<'a> {
     pub(super) fn reuse(&self) -> Result<(), NotReused> {
         let head = &self.lease.head;
         match self.sent {
-            Sent::Failed(_) => Err(NotReused::WriteUnfinished),
+            // The server may still wait for the body, and take the next request for it. Go keeps the connection.
+            Sent::Failed(_) | Sent::Head => Err(NotReused::WriteUnfinished),
             _ if self.head.closes && !self.settings.keep_alives => {
                 Err(NotReused::KeepAliveDisabled)
             }
             _ if self.head.closes => Err(NotReused::RequestAskedClose),
             _ if head.framing() == rosn_h1::Framing::UntilClose => Err(NotReused::BodyUnframed),
             _ if !head.keep_alive() => Err(NotReused::PeerAskedClose),
-            // The server may still wait for the body, and take the next request for it. Go keeps the connection.
-            Sent::Head => Err(NotReused::WriteUnfinished),
             Sent::Whole | Sent::No => Ok(()),
         }
     }

@@ -171,3 +171,17 @@ async fn cookies_on_the_way() {
     client.get("http://b.test/").await.unwrap();
     assert_eq!(script.asked().last().unwrap().header("cookie"), "");
 }
+
+/// Go's TestRedirectCookiesJar: a cookie of the caller's that is changed on the way is sent as it is then.
+#[tokio::test]
+async fn cookies_that_change_on_the_way() {
+    let script = Script::default()
+        .answer("http://a.test/", &["302; Location: /2; Set-Cookie: k=new"])
+        .answer("http://a.test/2", &["302; Location: /3; Set-Cookie: other=1"])
+        .answer("http://a.test/3", &["200"]);
+    let client = Client::new(script.clone()).with_cookies(CookieJar::new());
+    let request = Request::get("http://a.test/").header("cookie", "k=old;kept=yes");
+    client.request(request.body(Body::empty()).unwrap()).await.unwrap();
+    let got: Vec<_> = script.asked().iter().map(|asked| asked.header("cookie")).collect();
+    assert_eq!(got, ["k=old;kept=yes", "kept=yes; k=new", "kept=yes; k=new; other=1"]);
+}

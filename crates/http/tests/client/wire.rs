@@ -81,6 +81,9 @@ async fn answer(
                 std::future::pending::<()>().await;
                 String::new()
             }
+            None if target == "/half" => {
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_owned()
+            }
             None => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
         };
         heads.0.lock().unwrap().push((connection, head));
@@ -227,10 +230,16 @@ async fn secure_requests_through_a_proxy() {
 #[tokio::test]
 async fn a_request_that_takes_too_long() {
     let (addr, _) = serve(None).await;
-    let client = client(options(&[], addr)).with_timeout(Duration::from_millis(200));
-    let error = client.get(&format!("http://{addr}/never")).await.unwrap_err();
+    let client = client(options(&[], addr));
+    let hasty = client.clone().with_timeout(Duration::from_millis(100));
+    let error = hasty.get(&format!("http://{addr}/never")).await.unwrap_err();
     assert!(error.is_timeout(), "{error}");
+    // Also while its body is read; there is time enough for the head.
+    let patient = client.with_timeout(Duration::from_secs(2));
+    let response = patient.get(&format!("http://{addr}/half")).await.unwrap();
+    let error = response.into_body().bytes(10).await.unwrap_err();
+    assert!(error.is_timeout() && error.is_body(), "{error}");
     // Another one has its own time.
-    let response = client.get(&format!("http://{addr}/")).await.unwrap();
+    let response = patient.get(&format!("http://{addr}/")).await.unwrap();
     assert_eq!(response.into_body().bytes(10).await.unwrap(), "ok");
 }

@@ -264,3 +264,31 @@ fn the_defaults() {
     let KeepAlive::On { idle, .. } = options.dialer.options.socket.keep_alive else { panic!() };
     assert_eq!(idle, Duration::from_secs(30));
 }
+
+/// The variables of the environment are read, once, when the options are made. A process of its own asks, as they are
+/// everybody's in this one.
+#[test]
+fn proxies_of_the_environment() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["direct::in_another_environment", "--exact", "--ignored"])
+        .env("HTTP_PROXY", "proxy.test:3128")
+        .env("NO_PROXY", "a.test")
+        .env_remove("REQUEST_METHOD")
+        .output()
+        .unwrap();
+    let output = String::from_utf8(child.stdout).unwrap();
+    assert!(child.status.success() && output.contains("1 passed"), "{output}");
+}
+
+#[test]
+#[ignore = "it needs variables that proxies_of_the_environment sets"]
+fn in_another_environment() {
+    let connector = Connector::new(ConnectOptions::default()).unwrap();
+    let first_hop = |url: &str| {
+        let target = connector.target(&url.parse().unwrap()).unwrap();
+        target.first_hop().to_owned()
+    };
+    assert_eq!(first_hop("http://b.test/"), "proxy.test:3128");
+    assert_eq!(first_hop("http://a.test/"), "a.test:80");
+    assert_eq!(first_hop("http://localhost/"), "localhost:80");
+}

@@ -169,3 +169,51 @@ async fn answers_of_socks() {
         assert_eq!(log.len(), 4, "{log:?}");
     }
 }
+
+/// However an answer is cut into pieces, it is understood, and not a byte behind it is taken for a part of it.
+#[tokio::test]
+async fn answers_in_pieces() {
+    let head = "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nLong: value\r\n\r\n";
+    let socks = b"\x05\x00\x00\x03\x04host\x00\x01";
+    let proxy = Server::new(move |mut stream: TcpStream| async move {
+        stream.set_nodelay(true).unwrap();
+        let mut first = [0; 1];
+        stream.peek(&mut first).await.unwrap();
+        let answer = match first {
+            [5] => {
+                let _ = stream.read(&mut [0; 100]).await;
+                stream.write_all(b"\x05").await.unwrap();
+                tokio::task::yield_now().await;
+                stream.write_all(b"\x00").await.unwrap();
+                let _ = stream.read(&mut [0; 100]).await;
+                &socks[..]
+            }
+            _ => {
+                read_head(&mut stream).await;
+                head.as_bytes()
+            }
+        };
+        for byte in answer.iter().chain(b"hello") {
+            // The client goes as soon as it has seen what is no TLS.
+            let _ = stream.write_all(&[*byte]).await;
+            tokio::task::yield_now().await;
+        }
+        closed(&mut stream).await;
+    })
+    .await;
+    for (scheme, url) in [("http", "https"), ("socks5h", "http")] {
+        let proxies = Proxies::all(&format!("{scheme}://{}", proxy.addr)).unwrap();
+        let options = ConnectOptions { proxies, ..options(&[]) };
+        let (result, log) = connect(options, &format!("{url}://server.test/")).await;
+        assert!(log[3].starts_with("proxy done: ") && log[3].ends_with(" ok"), "{log:?}");
+        match result {
+            Ok(mut connected) => {
+                let mut bytes = [0; 5];
+                within(connected.stream.read_exact(&mut bytes)).await.unwrap();
+                assert_eq!(&bytes, b"hello");
+            }
+            // What follows is no TLS.
+            Err(error) => assert!(error.is_tls() && url == "https", "{error}"),
+        }
+    }
+}

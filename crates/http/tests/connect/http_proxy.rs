@@ -249,7 +249,8 @@ async fn giving_up_closes_the_connection() {
     until(|| log.lines().last().is_some_and(|line| line == "proxy done: None cancelled")).await;
 
     // A deadline does the same, with another error.
-    let deadline = Instant::now() + Duration::from_millis(100);
+    // It is long enough to reach the proxy first.
+    let deadline = Instant::now() + Duration::from_secs(2);
     let trace = TraceHandle::none();
     let connect = connector.connect(&target, &trace, DialId::next(), Some(deadline));
     let error = within(connect).await.unwrap_err();

@@ -4,5 +4,15 @@
 //! pooled h2 connection), 10 (a broken h2 connection is not cached), 14 (a connection count is taken back once), 23
 //! (`ExpectContinueTimeout` over h2); T21 (h2 promises no order).
 
+#![allow(clippy::unwrap_used)]
+
+mod bodies;
+mod cancel;
 mod events;
+mod heads;
+mod hostile;
+mod interim;
+mod pool;
+mod retry;
 mod support;
+mod upgrade;

@@ -53,7 +53,7 @@ impl Server {
                 stream.set_nodelay(true).unwrap();
                 counts.1.fetch_add(1, Ordering::SeqCst);
                 let number = counts.0.fetch_add(1, Ordering::SeqCst);
-                let conn = Conn { stream, buf: Vec::new(), open: Open(Arc::clone(&counts.1)) };
+                let conn = Conn { stream, buf: Vec::new(), _open: Open(Arc::clone(&counts.1)) };
                 tokio::spawn(script(number, conn));
             }
         });
@@ -109,8 +109,7 @@ impl Drop for Open {
 pub(crate) struct Conn {
     pub(crate) stream: TcpStream,
     buf: Vec<u8>,
-    #[expect(dead_code, reason = "it counts")]
-    open: Open,
+    _open: Open,
 }
 
 impl Conn {
@@ -146,6 +145,34 @@ impl Conn {
         while self.more().await {
             self.buf.clear();
         }
+    }
+
+    /// A body in chunks, to its end.
+    pub(crate) async fn chunks(&mut self) -> Option<String> {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            while !line.ends_with("\r\n") {
+                line += &self.body(1).await?;
+            }
+            let len = usize::from_str_radix(line.trim(), 16).unwrap();
+            let data = self.body(len + 2).await?;
+            if len == 0 {
+                return Some(all);
+            }
+            all += &data[..len];
+        }
+    }
+
+    /// Ends the sending side, and waits until the client closes.
+    pub(crate) async fn stream_end(&mut self) {
+        let _ = self.stream.shutdown().await;
+        self.closed().await;
+    }
+
+    /// Closes with a reset.
+    pub(crate) fn reset(self) {
+        rosn_net::Stream::from(self.stream).reset();
     }
 
     /// What came and was not looked at.
@@ -275,3 +302,104 @@ pub(crate) async fn read(response: Response<Body>) -> (u16, String) {
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 pub(crate) const EMPTY: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A network where so many dials may succeed; the others wait.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    dials: AtomicUsize,
+    allowed: tokio::sync::watch::Sender<usize>,
+}
+
+impl Gate {
+    pub(crate) fn new(allowed: usize) -> Arc<Self> {
+        let allowed = tokio::sync::watch::Sender::new(allowed);
+        Arc::new(Self { dials: AtomicUsize::new(0), allowed })
+    }
+
+    pub(crate) fn allow(&self, count: usize) {
+        self.allowed.send_replace(count);
+    }
+
+    /// Dials that were begun.
+    pub(crate) fn dials(&self) -> usize {
+        self.dials.load(Ordering::SeqCst)
+    }
+
+    /// Options of a transport that dials through this.
+    pub(crate) fn options(self: &Arc<Self>) -> rosn_http::connect::ConnectOptions {
+        let net = Arc::new(Gated(Arc::clone(self)));
+        let dialer = rosn_net::Dialer::new(net, Arc::new(rosn_net::SystemResolver));
+        rosn_http::connect::ConnectOptions { dialer, ..Default::default() }
+    }
+}
+
+#[derive(Debug)]
+struct Gated(Arc<Gate>);
+
+impl rosn_net::Net for Gated {
+    fn connect<'a>(
+        &'a self,
+        addr: &'a rosn_base::Addr,
+        options: &'a rosn_net::DialOptions,
+    ) -> rosn_net::BoxFuture<'a, Result<rosn_net::Stream, rosn_net::DialError>> {
+        Box::pin(async move {
+            let number = self.0.dials.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut allowed = self.0.allowed.subscribe();
+            allowed.wait_for(|allowed| *allowed >= number).await.unwrap();
+            rosn_net::OsNet.connect(addr, options).await
+        })
+    }
+
+    fn listen(
+        &self,
+        addr: &rosn_base::Addr,
+        options: &rosn_net::ListenOptions,
+    ) -> Result<Box<dyn rosn_net::NetListener>, rosn_net::BindError> {
+        rosn_net::OsNet.listen(addr, options)
+    }
+
+    fn bind_udp(
+        &self,
+        addr: SocketAddr,
+        options: &rosn_net::ListenOptions,
+    ) -> Result<Arc<dyn rosn_net::Datagrams>, rosn_net::BindError> {
+        rosn_net::OsNet.bind_udp(addr, options)
+    }
+
+    fn dial_udp(
+        &self,
+        target: SocketAddr,
+        options: &rosn_net::DialOptions,
+    ) -> Result<Arc<dyn rosn_net::Datagrams>, rosn_net::DialError> {
+        rosn_net::OsNet.dial_udp(target, options)
+    }
+}
+
+/// Bodies that are held back until a test lets them go.
+#[derive(Clone)]
+pub(crate) struct Hold(tokio::sync::watch::Sender<usize>);
+
+impl Hold {
+    pub(crate) fn new() -> Self {
+        Self(tokio::sync::watch::Sender::new(0))
+    }
+
+    pub(crate) fn release(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
+    /// Waits for the so-manieth release.
+    pub(crate) async fn wait(&self, number: usize) {
+        self.0.subscribe().wait_for(|count| *count >= number).await.unwrap();
+    }
+}
+
+/// Runs a request on its own, and reads its response.
+pub(crate) fn spawn(
+    transport: &Transport,
+    request: Request<Body>,
+    trace: &Recorder,
+) -> tokio::task::JoinHandle<Result<(u16, String), Error>> {
+    let (transport, trace) = (transport.clone(), trace.clone());
+    tokio::spawn(async move { Ok(read(send(&transport, request, &trace).await?).await) })
+}

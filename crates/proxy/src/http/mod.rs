@@ -118,7 +118,7 @@ pub(crate) async fn serve(
         // In a task of its own, which is much smaller than this one.
         End::Tunnel(opening) => {
             let Connection { stream, timer, .. } = connection;
-            tokio::task::spawn_local(tunnel::serve(*opening, stream, timer, admission));
+            tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
         }
     }
 }

@@ -224,7 +224,7 @@ pub(crate) struct Opening {
     switched: Switched,
     /// What the client sent behind its request.
     early: Vec<u8>,
-    open: Open,
+    open: Box<Open>,
 }
 
 /// An open tunnel in the counts; dropping it takes it out and writes the access log.
@@ -271,24 +271,29 @@ impl Opening {
             has_ended: false,
             moved: (0, 0),
         };
-        Self { switched, early, open }
+        Self { switched, early, open: Box::new(open) }
     }
 }
 
 /// Serves the connection until both sides have ended.
-pub(super) async fn serve(opening: Opening, client: Stream, timer: Timer, _admission: Admission) {
+pub(super) async fn serve(
+    opening: Box<Opening>,
+    client: Stream,
+    timer: Timer,
+    _admission: Admission,
+) {
     let Opening {
         switched: Switched { up, early: answered, bounds, permit: _permit },
         early,
         mut open,
-    } = opening;
+    } = *opening;
     let worker = Rc::clone(&open.worker);
     let (stream, held) = up.into_parts();
-    let tunnel = Tunnel::new(client, stream, &early, &answered);
+    let mut tunnel = Tunnel::new(client, stream, &early, &answered);
     // What came early was counted when it was read.
     let mut read = (early.len() as u64, answered.len() as u64);
     drop((early, answered));
-    let end = tunnel::drive(&worker, tunnel, &held, &timer, bounds, |moved| {
+    let end = tunnel::drive(&worker, &mut tunnel, &held, &timer, bounds, |moved| {
         let fresh = (moved.0.max(read.0) - read.0, moved.1.max(read.1) - read.1);
         let written = (moved.0 - open.moved.0, moved.1 - open.moved.1);
         for stats in [&worker.shared.stats, &open.listener.stats] {

@@ -121,3 +121,13 @@ fn only_what_was_offered_is_switched_to() {
         assert_eq!(made(switch, &text).map_err(|_| ()), expected, "{switch:?} {text}");
     }
 }
+
+/// What an open tunnel takes beside its two sockets: a task much smaller than one that serves HTTP.
+#[test]
+fn the_task_of_a_tunnel_is_small() {
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    assert!(size(serve) <= 1024, "{}", size(serve));
+    assert!(size_of::<Open>() <= 640, "{}", size_of::<Open>());
+}
