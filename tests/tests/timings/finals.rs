@@ -44,7 +44,7 @@ fn a_certificate_that_is_not_trusted() {
     let link = Link::new("tcp+tls");
     let port = free_port();
     let mut listener = tcp_listener("far", port, "none");
-    listener["stream_settings"] = link.listen.clone();
+    listener["stream_settings"] = link.listen;
     let _far = Rosn::start_with(&config(&[listener], &[], &[cluster("none", &[])]), &[]);
     let (mut up, other) = (cluster("c", &[port]), Pki::new());
     up["stream_settings"] =

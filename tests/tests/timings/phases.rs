@@ -173,6 +173,38 @@ fn a_wait_for_a_connection() {
     assert_eq!(setup.count("pool_wait"), 1.0);
 }
 
+/// A name that a CONNECT names is resolved for it alone; so there is a time of the DNS, and a failure of it.
+#[test]
+fn a_name_that_is_resolved_for_the_request() {
+    let anywhere = json!({ "name": "c", "type": "ORIGINAL_DST", "lb_type": "LB_ORIGINAL_DST" });
+    let route = json!({ "tunnel": { "connect": { "ports": ["1-65535"] } } });
+    let setup = Setup::with(anywhere, Extra { route, ..Extra::default() });
+    let origin = Origin::http(|_| ok(""));
+    for host in ["127.0.0.1", "localhost"] {
+        let mut client = setup.client();
+        client.send(format!(
+            "CONNECT {host}:{0} HTTP/1.1\r\nHost: {host}:{0}\r\n\r\n",
+            origin.port()
+        ));
+        assert!(client.read_head().starts_with("HTTP/1.1 200 "), "{host}");
+    }
+    let mut client = setup.client();
+    client.send("CONNECT no-such-host.invalid:443 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.read_response().status, 502);
+    let lines = setup.lines(3);
+    let of = |details: &str, dns: fn(&str) -> bool| {
+        let fits = |line: &&crate::Line| {
+            line.value("response_code_details") == details && dns(line.value("upstream_dns_time"))
+        };
+        lines.iter().find(fits).unwrap_or_else(|| panic!("{details}: {lines:?}"))
+    };
+    of("tunnel_ended", |dns| dns == "-").expect(&[("upstream_connect_time", "~")]);
+    of("tunnel_ended", |dns| dns != "-").expect(&[("upstream_connect_time", "~")]);
+    of("upstream_dns_failure", |dns| dns != "-").expect(&[("upstream_tries", "0")]);
+    setup.logged(&["details=upstream_dns_failure", "no-such-host.invalid"]);
+    assert_eq!(setup.count("dns_time"), 1.0);
+}
+
 #[test]
 fn what_no_upstream_was_asked_for() {
     let setup = Setup::new(cluster("c", &[]));
