@@ -183,6 +183,14 @@ class Rosn:
         """How many connections and requests it has."""
         return json.loads(await self.admin("/api/v1/connections"))["total"]
 
+    async def counted(self, name: str) -> float:
+        """The sum of all metrics whose names end so."""
+        lines = (line.rpartition(" ") for line in (await self.admin("/metrics")).splitlines() if line[:1] != "#")
+        found = [float(value) for series, _, value in lines if series.partition("{")[0].endswith(name)]
+        if not found:
+            raise AssertionError(f"there is no metric {name}")
+        return sum(found)
+
     async def admin(self, path: str) -> str:
         """What the admin API answers."""
         reader, writer = await asyncio.open_unix_connection(str(self.folder / "rosn.sock"))

@@ -15,9 +15,10 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import resource
 import sys
 
-from harness import End, Folder, Rosn, run
+from harness import End, Folder, Rosn, run, same
 from through import browser, cases, connect, docker, hostile, websocket
 
 SUITES = {
@@ -67,6 +68,7 @@ class Setup:
             before = len(rosn.descriptors())
             yield Front(at or end.port, rosn, tls)
             await rosn.settles(before)
+            same(await rosn.counted("tunnel_active"), 0, "the number of tunnels that are counted as open")
 
 
 async def main():
@@ -77,6 +79,9 @@ async def main():
                         help="where npm has installed ws and playwright-core")
     parser.add_argument("--direct", action="store_true", help="without rosn, to see whether the cases are right")
     options = parser.parse_args()
+    # A thousand sockets are open here at a time; what the shell allows may be a thousand descriptors.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard % (1 << 63), max(soft, 8192)), hard))
     setup = Setup(options.rosn, Folder("tunnels").issue(), options.node.absolute(), options.direct)
     members = [
         (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))

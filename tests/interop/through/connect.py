@@ -91,7 +91,8 @@ async def curl_to_TLS(setup):
     async with web(setup) as to, proxy(setup, to) as port:
         url = f"https://127.0.0.1:{to}/"
         same(await output(*curl(setup, port, url)), DATA)
-        one = curl(setup, port, "--output", "/dev/null", "--write-out", "%{num_connects} ", "--upload-file", upload, url)
+        one = curl(setup, port, "--output", "/dev/null", "--write-out", "%{num_connects} ", "--upload-file", upload)
+        one.append(url)
         same(await output(*one, "--next", *one[1:]), b"1 0 ", "the number of new connections")
         uploads = (output(*curl(setup, port, "-T", upload, url)) for _ in range(8))
         all_of_them = await asyncio.gather(*uploads)

@@ -215,7 +215,7 @@ async def sockets_open_and_close(setup):
     async def all_there(front):
         while True:
             total = await front.rosn.connections()
-            if total["downstream"] == 500:
+            if total["downstream"] == 500 and await front.rosn.counted("tunnel_active") >= 500:
                 return arrived.set()
             await asyncio.sleep(0.02)
 
