@@ -15,7 +15,7 @@ from harness import cpu
 from harness.peers import BENCH, OUT, PROXY_CPU, GENERATOR_CPU, start_backend
 
 PROGRAM = BENCH / "client/target/release/client-bench"
-CLIENTS = ["hyper-util", "reqwest", "raw"]
+CLIENTS = ["rosn", "hyper-util", "reqwest", "raw"]
 RUNTIMES = {"current-thread": (0, PROXY_CPU), "2 threads": (2, f"{PROXY_CPU},{GENERATOR_CPU}")}
 
 

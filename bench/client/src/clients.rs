@@ -10,6 +10,7 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rosn_http::{Body, RoundTrip, Transport};
 use tokio::net::TcpStream;
 
 use crate::{Exchange, Outcome};
@@ -24,15 +25,40 @@ fn uri(address: SocketAddr, exchange: Exchange) -> String {
 }
 
 /// The request without its body, which each client has in a type of its own.
-fn request<B>(uri: &Uri, exchange: Exchange, body: impl FnOnce(&'static [u8]) -> B) -> Request<B> {
+fn request<B>(uri: &Uri, exchange: Exchange, body: impl FnOnce(Bytes) -> B) -> Request<B> {
     let (method, sent) = match exchange {
         Exchange::Get => (Method::GET, &b""[..]),
         Exchange::Post => (Method::POST, Exchange::SENT),
     };
-    let mut request = Request::new(body(sent));
+    let mut request = Request::new(body(Bytes::from_static(sent)));
     *request.method_mut() = method;
     *request.uri_mut() = uri.clone();
     request
+}
+
+pub struct Rosn {
+    transport: Transport,
+    uri: Uri,
+}
+
+impl Rosn {
+    pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
+        // Go's default of two would close the others
+        let transport = Transport::builder().max_idle_per_host(1000).build()?;
+        Ok(Self { transport, uri: uri(address, exchange).parse()? })
+    }
+}
+
+impl Client for Rosn {
+    async fn exchange(&self, exchange: Exchange) -> Outcome<(u16, usize)> {
+        let request = request(&self.uri, exchange, Body::from);
+        let mut response = self.transport.round_trip(request).await?;
+        let mut length = 0;
+        while let Some(frame) = response.body_mut().next().await {
+            length += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        Ok((response.status().as_u16(), length))
+    }
 }
 
 pub struct HyperUtil {
@@ -52,7 +78,7 @@ impl HyperUtil {
 
 impl Client for HyperUtil {
     async fn exchange(&self, exchange: Exchange) -> Outcome<(u16, usize)> {
-        let request = request(&self.uri, exchange, |sent| Full::new(Bytes::from_static(sent)));
+        let request = request(&self.uri, exchange, Full::new);
         let mut response = self.client.request(request).await?;
         let mut length = 0;
         while let Some(frame) = response.body_mut().frame().await {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use clients::{Client, HyperUtil, Raw, Reqwest};
+use clients::{Client, HyperUtil, Raw, Reqwest, Rosn};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -76,6 +76,7 @@ fn run(words: &[String]) -> Outcome<String> {
     let plan = Plan::new(words)?;
     let (address, exchange) = (plan.address, plan.exchange);
     match words.first().map_or("", String::as_str) {
+        "rosn" => plan.measure(move || Rosn::new(address, exchange)),
         "hyper-util" => plan.measure(move || HyperUtil::new(address, exchange)),
         "reqwest" => plan.measure(move || Reqwest::new(address, exchange)),
         "raw" => plan.measure(move || Raw::new(address, exchange)),
