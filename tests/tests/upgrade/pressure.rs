@@ -1,6 +1,7 @@
 //! A side that reads nothing while the other sends without end.
 
 use std::io::{ErrorKind, Write as _};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -27,18 +28,17 @@ fn memory_is_bounded_with_a_gibibyte() {
 /// Sends `len` bytes in each direction to a side that begins to read when the other is held back.
 fn stalls(len: usize) {
     let line = Line::new();
+    let all = Arc::new(Pattern::bytes(7, len));
     let (client, origin) = line.tunnel();
     let before = line.rosn.rss();
     for (mut from, mut to) in [(&client, &origin), (&origin, &client)].map(both) {
         let writer = from.tcp().try_clone().unwrap();
-        let sent = fill(&writer, len);
+        let sent = fill(&writer, &all);
         assert!(sent < len, "nothing held the sender back");
         let held = line.rosn.rss().saturating_sub(before);
         assert!(held < BOUND, "rosn took {held} bytes for a tunnel that stands still");
-        let rest = thread::spawn(move || {
-            let all = Pattern::bytes(7, len);
-            (&writer).write_all(&all[sent..]).unwrap();
-        });
+        let all = Arc::clone(&all);
+        let rest = thread::spawn(move || (&writer).write_all(&all[sent..]).unwrap());
         Pattern::expect(7, len, &mut to);
         rest.join().unwrap();
         let held = line.rosn.rss().saturating_sub(before);
@@ -55,12 +55,11 @@ fn both((from, to): (&Client, &Client)) -> (Client, Client) {
     (over(from), over(to))
 }
 
-/// Writes a pattern until nothing more is taken; how much was.
-fn fill(mut writer: &std::net::TcpStream, len: usize) -> usize {
-    let all = Pattern::bytes(7, len);
+/// Writes until nothing more is taken; how much was.
+fn fill(mut writer: &std::net::TcpStream, all: &[u8]) -> usize {
     writer.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let mut sent = 0;
-    while sent < len {
+    while sent < all.len() {
         match writer.write(&all[sent..]) {
             Ok(count) => sent += count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
