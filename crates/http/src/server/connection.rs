@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub(super) struct Wire {
     /// `None` once it was hijacked; so is `entry`. It goes before the entry, which tells that it is closed.
     pub(super) stream: Option<Stream>,
     pub(super) entry: Option<Entry>,
+    pub(super) is_hijacked: Arc<AtomicBool>,
     /// Bytes that were read and not used.
     pub(super) inbound: Buf,
     pub(super) timer: Timer,
@@ -85,6 +87,7 @@ impl<H: Handler> Connection<H> {
         let wire = Wire {
             stream: Some(stream),
             entry: Some(entry),
+            is_hijacked: Arc::default(),
             inbound: Buf::default(),
             timer: Timer::new(),
             date: Date::default(),
@@ -101,10 +104,19 @@ impl<H: Handler> Connection<H> {
     /// Serves it to its end.
     pub(super) async fn run(mut self) -> Result<Ended, ServeError> {
         let mut shutdown = self.shutdown.clone();
+        let mut of_hijacked = self.wire.entry().registry.hijacked.signal();
+        let is_hijacked = Arc::clone(&self.wire.is_hijacked);
+        let cut = async {
+            shutdown.cut().await;
+            // A handler that has hijacked its connection is treated as the connection is.
+            if is_hijacked.load(Ordering::Relaxed) {
+                of_hijacked.cut().await;
+            }
+        };
         tokio::select! {
             biased;
             ended = self.serve() => ended,
-            () = shutdown.cut() => Ok(Ended::Closed),
+            () = cut => Ok(Ended::Closed),
         }
     }
 

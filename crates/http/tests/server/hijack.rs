@@ -1,6 +1,7 @@
 //! The raw door: connections that are taken without a response.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use rosn_trace::{ContextError, RequestTraceExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::support::{GET, poll_once, soon, start, start_with, text};
+use crate::support::{GET, poll_once, soon, start, start_with, text, until};
 
 fn hijacker(request: &Request<Body>) -> Hijacker {
     request.extensions().get::<Hijacker>().unwrap().clone()
@@ -71,7 +72,7 @@ async fn twice_is_an_error() {
     running.stop().await;
 }
 
-/// H5, rows 53 and 68: what would write or read as HTTP after a hijack is an error, or ignored, and never a panic.
+/// H5: what would write or read as HTTP after a hijack is an error, or ignored, and never a panic.
 #[tokio::test]
 async fn nothing_of_http_is_written_afterwards() {
     let running = start(async |request: Request<Body>| {
@@ -92,6 +93,51 @@ async fn nothing_of_http_is_written_afterwards() {
     let mut client = running.send(request).await;
     assert_eq!(client.rest().await, "mine", "H14: and no 100");
     running.stop().await;
+}
+
+/// Rows 53 and 68: a response that is not sent is logged, unless there is nothing in it.
+#[tokio::test]
+async fn a_response_that_is_not_sent_is_logged() {
+    let logged = Logged::default();
+    let _guard = tracing::subscriber::set_default(logged.clone());
+    let running = start(async |request: Request<Body>| {
+        drop(hijacker(&request).hijack().await.unwrap());
+        if request.uri().path() == "/nothing" { Response::default() } else { text("something") }
+    });
+    for (path, lines) in [("/nothing", 0), ("/something", 1)] {
+        let mut client = running.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(client.rest().await, "");
+        until(|| running.server.hijacked_connections() == 0, || "it is held".into()).await;
+        tokio::task::yield_now().await;
+        assert_eq!(logged.0.load(Ordering::Relaxed), lines, "{path}");
+    }
+    running.stop().await;
+}
+
+/// Counts the warnings of this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Logged {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN && metadata.target().starts_with("rosn_http")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 /// H4: too late is an error.

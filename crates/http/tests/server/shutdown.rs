@@ -120,6 +120,39 @@ async fn hijacked_connections_can_be_ignored() {
     client.expect("lives").await;
 }
 
+/// H9: a handler that talks on its hijacked connection is not cut either when those are ignored.
+#[tokio::test]
+async fn a_handler_on_an_ignored_connection_goes_on() {
+    let (to, mut told) = mpsc::unbounded_channel();
+    let running = start(move |request: Request<Body>| {
+        let to = to.clone();
+        async move {
+            if request.uri().path() == "/hang" {
+                to.send(()).unwrap();
+                std::future::pending::<()>().await;
+            }
+            let hijacker = request.extensions().get::<Hijacker>().unwrap();
+            let mut hijacked = hijacker.hijack().await.unwrap();
+            to.send(()).unwrap();
+            let (mut read, mut write) = tokio::io::split(&mut hijacked);
+            tokio::io::copy(&mut read, &mut write).await.unwrap();
+            text("")
+        }
+    });
+    let mut client = running.send(GET).await;
+    soon(told.recv()).await.unwrap();
+    let mut hangs = running.send("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    soon(told.recv()).await.unwrap();
+    let deadline = Some(Duration::from_millis(50));
+    let policy = Policy { hijacked: HijackedConnections::Ignore, deadline };
+    let stopped = soon(running.server.shutdown(policy)).await;
+    assert_eq!((stopped.cut, stopped.hijacked), (1, 1));
+    hangs.rest_or_reset().await;
+    client.send("echo").await;
+    client.end().await;
+    assert_eq!(client.rest().await, "echo");
+}
+
 /// H9: they are told.
 #[tokio::test]
 async fn hijacked_connections_can_be_notified() {

@@ -1,5 +1,7 @@
 //! Gives the connection away.
 
+use std::sync::atomic::Ordering;
+
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
 use tokio::sync::oneshot;
@@ -88,6 +90,7 @@ impl Drive<'_> {
             let _ = to.send(Err(HijackError::AlreadyHijacked));
             return;
         };
+        self.wire.is_hijacked.store(true, Ordering::Relaxed);
         let limits = &entry.registry.options.limits;
         let nothing = super::RequestBody::new(&rosn_h1::RequestHead::default(), limits);
         let body = std::mem::replace(&mut self.body, nothing);

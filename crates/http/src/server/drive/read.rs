@@ -34,7 +34,10 @@ impl Drive<'_> {
                 }
             }
         }
-        self.read_due = None;
+        if !drops {
+            // What nobody wants has to be there in this time as a whole.
+            self.read_due = None;
+        }
         match self.body.decode(&mut self.wire.inbound) {
             Ok((data, end)) if drops => {
                 let enough = self.body.drop_data(data.len()) && end.is_none();
