@@ -19,7 +19,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Whether the head has to say how long the body is.
     says_length: bool,
-    host: HeaderValue,
+    /// What Host says in the request; the authority of the URI where it says nothing.
+    host: Option<HeaderValue>,
     pub(super) expects_continue: bool,
     /// The connection is not to be used for another request.
     pub(super) closes: bool,
@@ -62,7 +63,10 @@ impl Head {
         self.encode_target(on, out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         let mut fields = Fields { out, trace, shown: trace.wants(Interest::FIELDS) };
-        fields.add(&HOST, &self.host);
+        match &self.host {
+            Some(host) => fields.add(&HOST, host),
+            None => fields.add_text(&HOST, authority(&self.parts.uri)),
+        }
         if let Some(value) = &on.proxy_authorization
             && !self.parts.headers.contains_key(PROXY_AUTHORIZATION)
         {
@@ -92,7 +96,8 @@ impl Head {
     fn encode_target(&self, on: &Connection, out: &mut Vec<u8>) {
         let uri = &self.parts.uri;
         if self.parts.method == Method::CONNECT {
-            out.extend_from_slice(self.host.as_bytes());
+            let uri = authority(uri).as_bytes();
+            out.extend_from_slice(self.host.as_ref().map_or(uri, HeaderValue::as_bytes));
             return;
         }
         if on.absolute_form {
@@ -121,13 +126,27 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.out.extend_from_slice(name.as_str().as_bytes());
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value.as_bytes());
-        self.out.extend_from_slice(b"\r\n");
+        self.write(name, value.as_bytes());
         if self.shown {
             self.trace.emit(Interest::FIELDS, || Event::WroteHeaderField { name, value });
         }
+    }
+
+    /// A field whose value is needed as such only by those who watch.
+    fn add_text(&mut self, name: &HeaderName, text: &str) {
+        self.write(name, text.as_bytes());
+        if self.shown
+            && let Ok(value) = &HeaderValue::from_str(text)
+        {
+            self.trace.emit(Interest::FIELDS, || Event::WroteHeaderField { name, value });
+        }
+    }
+
+    fn write(&mut self, name: &HeaderName, value: &[u8]) {
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -137,13 +156,13 @@ pub(super) fn authority(uri: &Uri) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-/// What Host says, RFC 9112 section 3.2: the authority of the URI where the request does not say something else.
-fn host(parts: &request::Parts) -> Result<HeaderValue, Error> {
+/// What the request says in Host, RFC 9112 section 3.2.
+fn host(parts: &request::Parts) -> Result<Option<HeaderValue>, Error> {
     let mut given = parts.headers.get_all(HOST).iter();
     match (given.next(), given.next()) {
-        (None, _) => HeaderValue::from_str(authority(&parts.uri))
-            .map_err(|_| refused("the host of its URI is invalid")),
-        (Some(host), None) if host.as_bytes().iter().all(is_host_byte) => Ok(host.clone()),
+        // http::Uri holds visible ASCII only.
+        (None, _) => Ok(None),
+        (Some(host), None) if host.as_bytes().iter().all(is_host_byte) => Ok(Some(host.clone())),
         (Some(_), None) => Err(refused("its field Host is invalid")),
         (Some(_), Some(_)) => Err(refused("it has two fields Host")),
     }

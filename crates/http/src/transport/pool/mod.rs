@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
+use foldhash::fast::RandomState;
 use rosn_trace::{Event, Interest, NotReused, TraceHandle};
 
 use super::connection::Connection;
@@ -55,7 +56,7 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct State {
     /// Those with anything in them.
-    hosts: HashMap<Target, Host>,
+    hosts: HashMap<Target, Host, RandomState>,
     /// How many connections lie idle.
     idle: usize,
     /// Idle connections were asked to be closed, and no request came since.
@@ -78,9 +79,15 @@ struct Host {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
-    since: Instant,
     /// By the clock on the wall, which goes on while the machine sleeps.
-    wall: SystemTime,
+    since: SystemTime,
+}
+
+impl Idle {
+    fn age(&self, now: SystemTime) -> Duration {
+        // None where the clock was set back.
+        now.duration_since(self.since).unwrap_or_default()
+    }
 }
 
 /// A connection out of the pool.
@@ -101,11 +108,11 @@ impl Pool {
     /// An idle connection; see [`Connection::is_quiet`] for `probe`.
     pub(super) fn take_idle(&self, target: &Target, probe: bool) -> Option<Got> {
         loop {
-            let Idle { mut connection, since, wall } = self.pop_idle(target)?;
-            let age = wall.elapsed().unwrap_or_default();
+            let mut idle = self.pop_idle(target)?;
+            let age = idle.age(SystemTime::now());
             let is_old = self.limits.idle_timeout.is_some_and(|timeout| age >= timeout);
-            if !is_old && connection.is_quiet(Waker::noop(), probe) {
-                return Some(Got { connection, idle: Some(since.elapsed()) });
+            if !is_old && idle.connection.is_quiet(Waker::noop(), probe) {
+                return Some(Got { connection: idle.connection, idle: Some(age) });
             }
         }
     }
@@ -250,8 +257,7 @@ impl State {
             self.hosts.insert(connection.target.clone(), Host::default());
         }
         if let Some(host) = self.hosts.get_mut(&connection.target) {
-            let (since, wall) = (Instant::now(), SystemTime::now());
-            host.idle.push_back(Idle { connection, since, wall });
+            host.idle.push_back(Idle { connection, since: SystemTime::now() });
             self.idle += 1;
         }
     }

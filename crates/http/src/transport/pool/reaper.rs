@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 use std::task::Wake;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -80,39 +80,28 @@ impl Drop for OnDuty {
 impl Pool {
     /// Closes what is too old or dead. When to look again; `None` where nothing is idle, and then there is no reaper.
     fn sweep(&self) -> Option<Instant> {
-        let now = Instant::now();
+        let now = SystemTime::now();
+        let timeout = self.limits.idle_timeout.unwrap_or(Duration::MAX);
+        let mut next = LONG;
         let mut closed = Vec::new();
         let mut state = self.state();
-        let mut oldest = None;
         state.hosts.retain(|_, host| {
-            // The oldest come first.
             for mut idle in std::mem::take(&mut host.idle) {
-                let is_old = self
-                    .limits
-                    .idle_timeout
-                    .is_some_and(|timeout| now.saturating_duration_since(idle.since) >= timeout);
-                if is_old || !idle.connection.is_quiet(&self.bell_waker, false) {
+                let left = timeout.saturating_sub(idle.age(now));
+                if left.is_zero() || !idle.connection.is_quiet(&self.bell_waker, false) {
                     closed.push(idle);
-                    continue;
+                } else {
+                    next = next.min(left);
+                    host.idle.push_back(idle);
                 }
-                oldest = oldest.min(Some(idle.since)).or(Some(idle.since));
-                host.idle.push_back(idle);
             }
             !host.is_empty()
         });
         state.idle -= closed.len();
-        let next = match (state.idle, oldest, self.limits.idle_timeout) {
-            (0, _, _) => {
-                state.is_reaped = false;
-                None
-            }
-            (_, Some(oldest), Some(timeout)) => {
-                Some(oldest.checked_add(timeout).unwrap_or(now + LONG))
-            }
-            _ => Some(now + LONG),
-        };
+        state.is_reaped = state.idle > 0;
+        let goes_on = state.is_reaped;
         drop(state);
         drop(closed);
-        next.map(|next| next.min(now + LONG))
+        goes_on.then(|| Instant::now() + next)
     }
 }
