@@ -7,7 +7,7 @@ pub use rosn_net::BoxFuture;
 
 use crate::{Body, Error};
 
-/// Sends one request and gets its response: what a `Transport` does, and what wraps one.
+/// Sends one request and gets its response: what a [`Transport`](crate::Transport) does, and what wraps one.
 ///
 /// As in Go's `http.RoundTripper`, a response of any status is `Ok`: an error means that there is none. A
 /// `RoundTrip` neither follows redirects nor keeps cookies; `Client` does.

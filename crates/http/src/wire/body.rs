@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// Payload that was decoded and not yet written, followed by raw bytes that were not yet decoded.
 ///
-/// While [`BodyBuffer::retain`] is on, payload that was written stays at the front, so that it can
+/// While it retains (see [`BodyBuffer::new`]), payload that was written stays at the front, so that it can
 /// be sent again; it is given up when the room is needed.
 #[derive(Debug)]
 pub struct BodyBuffer {
