@@ -107,7 +107,8 @@ impl<H: Handler> Server<H> {
     ///
     /// When the deadline passes, handlers that still run are dropped with what they hold, and tunnels
     /// ([`Hijacked::tunnel`](crate::hijack::Hijacked::tunnel)) end. A hijacked connection that somebody else holds
-    /// cannot be closed from here: [`ShutdownSignal::cut`] tells its holder, and [`Stopped::hijacked`] counts it.
+    /// cannot be closed from here: [`ShutdownSignal::cut`](crate::hijack::ShutdownSignal::cut) tells its holder, and
+    /// [`Stopped::hijacked`] counts it.
     ///
     /// Cancel safety: a shutdown that has begun goes on, but nobody waits for it; call it again to wait.
     pub async fn shutdown(&self, policy: Policy) -> Stopped {
