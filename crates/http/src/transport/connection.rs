@@ -1,5 +1,6 @@
 //! A connection of the pool, and its being lent to a request.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -18,7 +19,6 @@ use crate::connect::{Connected, Target};
 const INBOUND: usize = 8 * 1024;
 
 /// An HTTP/1.1 connection with what it reads and writes by, so that a request on it allocates little.
-#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: Stream,
     pub(super) id: ConnId,
@@ -81,6 +81,18 @@ impl Connection {
         if self.out.0.capacity() > INBOUND {
             self.out.0 = Vec::new();
         }
+    }
+}
+
+impl fmt::Debug for Connection {
+    /// Without its buffers, which hold what was sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, requests) = (&self.id, &self.requests);
+        f.debug_struct("Connection")
+            .field("id", id)
+            .field("peer", &self.peer)
+            .field("requests", requests)
+            .finish_non_exhaustive()
     }
 }
 

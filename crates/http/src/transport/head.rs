@@ -13,7 +13,6 @@ use crate::error::Kind;
 use crate::{Body, Error, Phase};
 
 /// What follows from the head of a request.
-#[derive(Debug)]
 pub(super) struct Head {
     pub(super) parts: request::Parts,
     pub(super) framing: Framing,

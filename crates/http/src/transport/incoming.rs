@@ -33,6 +33,8 @@ pub(crate) struct Incoming {
     ready: Bytes,
     /// How much to read the next time.
     room: usize,
+    /// What to read into, where that was waited for.
+    waiting: BytesMut,
     /// Bytes of the body that came.
     received: u64,
     /// What is to become of the connection.
@@ -69,6 +71,7 @@ impl Incoming {
             framing,
             ready: Bytes::new(),
             room: ROOM.0,
+            waiting: BytesMut::new(),
             received: 0,
             reuse,
             patience,
@@ -133,13 +136,20 @@ impl Incoming {
                 self.stop(&error);
                 return Poll::Ready(Err(error));
             }
-            let mut bytes = BytesMut::with_capacity(self.wanted());
+            let mut bytes = std::mem::take(&mut self.waiting);
+            if bytes.capacity() == 0 {
+                bytes = BytesMut::with_capacity(self.wanted());
+            }
             let read = match &mut self.source {
                 Source::Lease(lease) => poll_read(cx, &mut lease.stream, &mut bytes),
                 Source::Duplex(duplex) => duplex.poll_read(cx, &mut bytes),
                 Source::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             };
-            let decoded = match ready!(read) {
+            let Poll::Ready(read) = read else {
+                self.waiting = bytes;
+                return Poll::Pending;
+            };
+            let decoded = match read {
                 Ok(0) => {
                     if let Err(error) = self.decoder.eof() {
                         return Poll::Ready(Err(self.broke(error)));

@@ -14,7 +14,6 @@ use crate::wire::{MessageWriter, WriteError};
 use crate::{Body, Error};
 
 /// What of a request was not yet sent. Reports [`Event::WroteRequest`], exactly once.
-#[derive(Debug)]
 pub(super) struct Upload {
     writer: MessageWriter,
     body: Body,

@@ -57,6 +57,12 @@ async fn the_head_on_the_wire() {
     send(&transport, request, &trace).await.unwrap();
     assert_eq!(heads.recv().await.unwrap(), format!("OPTIONS / HTTP/1.1\r\nhost: {host}\r\n\r\n"));
     assert!(!trace.events().iter().any(|event| event.contains("secret")));
+    // Nor is what was sent on a connection that now lies idle.
+    let request = Request::get(server.url("/")).header("authorization", "secret");
+    send(&transport, request.body(Body::empty()).unwrap(), &trace).await.unwrap();
+    let shown = format!("{transport:?}");
+    assert!(shown.contains("Connection") && !shown.contains("115, 101, 99, 114"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
     drop(transport);
     server.no_leak().await;
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::waiter::Waiter;
 use super::{Connection, Permit, Pool};
+use crate::connect::{Connected, Target};
 use crate::error::Kind;
 use crate::{Error, Phase};
 
@@ -18,8 +19,7 @@ pub(super) async fn run(pool: Arc<Pool>, waiter: Arc<Waiter>, permit: Option<Per
     let deadline = waiter.deadline.map(Instant::from_std);
     let target = &waiter.target;
     let connected = pool.connector.connect(target, &waiter.trace, dial, deadline).await;
-    match connected {
-        // What ALPN chose decides how requests are sent. Only HTTP/1.1 is offered.
+    match connected.and_then(|connected| spoken(connected, target)) {
         Ok(connected) => {
             let connection = Box::new(Connection::new(connected, dial, target.clone(), permit));
             match waiter.deliver(connection) {
@@ -33,6 +33,19 @@ pub(super) async fn run(pool: Arc<Pool>, waiter: Arc<Waiter>, permit: Option<Per
         Err(error) => waiter.fail(error),
     }
     drop(unanswered);
+}
+
+/// What ALPN chose decides how requests are sent. Only HTTP/1.1 is spoken, and offered where the options of TLS say
+/// nothing else.
+fn spoken(connected: Connected, target: &Target) -> Result<Connected, Error> {
+    match connected.alpn.as_deref() {
+        None | Some(b"http/1.1" | b"http/1.0") => Ok(connected),
+        Some(other) => {
+            let what = format!("the server chose {}, which is not spoken", other.escape_ascii());
+            let error = Error::of(Phase::Tls, Kind::Failed).what(what);
+            Err(error.at(Arc::clone(&target.authority)).peer(connected.peer.as_ref()))
+        }
+    }
 }
 
 /// Answers if nothing else did: the runtime ends, or a hook panicked.
