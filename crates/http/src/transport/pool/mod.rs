@@ -90,6 +90,17 @@ impl Idle {
     }
 }
 
+/// What became of a connection that was put back.
+enum Taken {
+    /// Somebody has it, who is to be woken.
+    HandedOver(Option<Waker>),
+    /// It lies idle, and another one no longer does.
+    Kept {
+        surplus: Option<Idle>,
+    },
+    Refused(Box<Connection>, NotReused),
+}
+
 /// A connection out of the pool.
 #[derive(Debug)]
 pub(super) struct Got {
@@ -171,28 +182,27 @@ impl Pool {
             return Err(NotReused::Broken);
         }
         let mut state = self.state();
-        let connection = match state.deliver(connection) {
-            Ok(waker) => {
-                drop(state);
-                waker.into_iter().for_each(Waker::wake);
-                return Ok(());
-            }
-            Err(back) => back,
-        };
-        if let Some(reason) = state.refusal(&self.limits, &connection.target) {
-            drop(state); // before the connection: its permit takes the lock
-            drop(connection);
-            return Err(reason);
-        }
-        let surplus = if state.idle >= self.limits.idle { state.pop_oldest() } else { None };
-        state.keep(connection);
-        let reap = !std::mem::replace(&mut state.is_reaped, true);
+        let taken = state.take(connection, &self.limits);
+        let reap = state.idle > 0 && !std::mem::replace(&mut state.is_reaped, true);
+        // What is closed is dropped after the lock, which its permit takes.
         drop(state);
-        drop(surplus);
         if reap {
             reaper::start(self);
         }
-        Ok(())
+        match taken {
+            Taken::HandedOver(waker) => {
+                waker.into_iter().for_each(Waker::wake);
+                Ok(())
+            }
+            Taken::Kept { surplus } => {
+                drop(surplus);
+                Ok(())
+            }
+            Taken::Refused(connection, reason) => {
+                drop(connection);
+                Err(reason)
+            }
+        }
     }
 
     /// Closes the idle connections, and those that are put back before the next request comes.
@@ -223,43 +233,34 @@ impl Drop for Pool {
 }
 
 impl State {
-    /// Gives a connection to the first who waits for one like it, and says whom to wake.
-    fn deliver(
-        &mut self,
-        mut connection: Box<Connection>,
-    ) -> Result<Option<Waker>, Box<Connection>> {
-        let Some(host) = self.hosts.get_mut(&connection.target) else { return Err(connection) };
-        while let Some((_, waiter)) = host.waiting.pop_first() {
-            match waiter.deliver(connection) {
-                Ok(waker) => return Ok(waker),
-                Err(back) => connection = back,
-            }
-        }
-        Err(connection)
-    }
-
-    /// Why a connection cannot be kept, if it cannot.
-    fn refusal(&self, limits: &PoolLimits, target: &Target) -> Option<NotReused> {
-        let beside = self.hosts.get(target).map_or(0, |host| host.idle.len());
-        if self.keeps_none {
-            Some(NotReused::CloseIdle)
-        } else if beside >= limits.idle_per_host {
-            Some(NotReused::TooManyIdleForHost)
-        } else if limits.idle == 0 {
-            Some(NotReused::TooManyIdle)
-        } else {
-            None
-        }
-    }
-
-    fn keep(&mut self, connection: Box<Connection>) {
+    /// Gives a connection to the first who waits for one like it, or keeps it.
+    fn take(&mut self, mut connection: Box<Connection>, limits: &PoolLimits) -> Taken {
         if !self.hosts.contains_key(&connection.target) {
             self.hosts.insert(connection.target.clone(), Host::default());
         }
-        if let Some(host) = self.hosts.get_mut(&connection.target) {
+        let Some(host) = self.hosts.get_mut(&connection.target) else {
+            return Taken::Refused(connection, NotReused::Broken);
+        };
+        while let Some((_, waiter)) = host.waiting.pop_first() {
+            match waiter.deliver(connection) {
+                Ok(waker) => return Taken::HandedOver(waker),
+                Err(back) => connection = back,
+            }
+        }
+        let refusal = if self.keeps_none {
+            NotReused::CloseIdle
+        } else if host.idle.len() >= limits.idle_per_host {
+            NotReused::TooManyIdleForHost
+        } else if limits.idle == 0 {
+            NotReused::TooManyIdle
+        } else {
             host.idle.push_back(Idle { connection, since: SystemTime::now() });
             self.idle += 1;
-        }
+            let surplus = if self.idle > limits.idle { self.pop_oldest() } else { None };
+            return Taken::Kept { surplus };
+        };
+        self.tidy(&connection.target);
+        Taken::Refused(connection, refusal)
     }
 
     /// Takes out the connection that has been idle for the longest time.
