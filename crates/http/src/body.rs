@@ -52,15 +52,15 @@ enum Kind {
     },
     Boxed(Boxed),
     /// Of a response, read from its connection.
-    Received(Box<Received>),
+    Received(Received),
 }
 
 /// What a response has behind its head.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Body(Incoming),
+    Body(Box<Incoming>),
     /// A connection that is no longer HTTP.
-    Switched(Switched),
+    Switched(Box<Switched>),
 }
 
 type Boxed = Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>;
@@ -128,12 +128,12 @@ impl Body {
     }
 
     pub(crate) fn received(received: Received) -> Self {
-        Self { kind: Kind::Received(Box::new(received)) }
+        Self { kind: Kind::Received(received) }
     }
 
     pub(crate) fn into_received(self) -> Option<Received> {
         match self.kind {
-            Kind::Received(received) => Some(*received),
+            Kind::Received(received) => Some(received),
             _ => None,
         }
     }
@@ -205,8 +205,8 @@ impl HttpBody for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Kind::Made { current, .. } | Kind::Boxed(current) => current.as_mut().poll_frame(cx),
-            Kind::Received(received) => match &mut **received {
-                Received::Body(body) => Pin::new(body).poll_frame(cx),
+            Kind::Received(received) => match received {
+                Received::Body(body) => Pin::new(&mut **body).poll_frame(cx),
                 Received::Switched(_) => Poll::Ready(None),
             },
         }
@@ -217,7 +217,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Made { current, .. } | Kind::Boxed(current) => current.is_end_stream(),
-            Kind::Received(received) => match &**received {
+            Kind::Received(received) => match received {
                 Received::Body(body) => body.is_end_stream(),
                 Received::Switched(_) => true,
             },
@@ -229,7 +229,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Made { current, .. } | Kind::Boxed(current) => current.size_hint(),
-            Kind::Received(received) => match &**received {
+            Kind::Received(received) => match received {
                 Received::Body(body) => body.size_hint(),
                 Received::Switched(_) => SizeHint::with_exact(0),
             },

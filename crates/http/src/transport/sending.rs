@@ -101,7 +101,8 @@ impl Sending<'_> {
             self.check_upgrade(response.status(), response.headers())?;
             let switched = lease.switch(Default::default());
             return Ok(response.map(|()| {
-                switched.map_or_else(Body::empty, |on| Body::received(Received::Switched(on)))
+                switched
+                    .map_or_else(Body::empty, |on| Body::received(Received::Switched(Box::new(on))))
             }));
         }
         let upload = match sent {
@@ -119,7 +120,7 @@ impl Sending<'_> {
         body.settle(upload)?;
         Ok(response.map(|()| match body.whole() {
             Some(bytes) => Body::from(bytes),
-            None => Body::received(Received::Body(body)),
+            None => Body::received(Received::Body(Box::new(body))),
         }))
     }
 

@@ -37,7 +37,7 @@ use crate::{Body, Error, Phase};
 pub fn upgrade(response: Response<Body>) -> Result<Hijacked, Error> {
     let status = response.status();
     match response.into_body().into_received() {
-        Some(Received::Switched(switched)) => Ok(hijacked(switched)),
+        Some(Received::Switched(switched)) => Ok(hijacked(*switched)),
         _ => Err(refused(format!("{status} is no switch of protocols that was asked for"))),
     }
 }
@@ -51,7 +51,7 @@ pub fn upgrade(response: Response<Body>) -> Result<Hijacked, Error> {
 /// The response has an end of its own, or its body was read to its end or wrapped: [`Phase::Upgrade`].
 pub fn take_over(response: Response<Body>) -> Result<Hijacked, Error> {
     match response.into_body().into_received() {
-        Some(Received::Switched(switched)) => Ok(hijacked(switched)),
+        Some(Received::Switched(switched)) => Ok(hijacked(*switched)),
         Some(Received::Body(body)) => body.take_over().map(hijacked).map_err(refused),
         None => Err(refused("the response has a body with an end, or none")),
     }
