@@ -10,7 +10,8 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rosn_http::{Body, RoundTrip, Transport};
+use rosn_http::connect::{ConnectOptions, Proxies};
+use rosn_http::{Body, Transport};
 use tokio::net::TcpStream;
 
 use crate::{Exchange, Outcome};
@@ -43,8 +44,9 @@ pub struct Rosn {
 
 impl Rosn {
     pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
+        let connect = ConnectOptions { proxies: Proxies::none(), ..ConnectOptions::default() };
         // Go's default of two would close the others
-        let transport = Transport::builder().max_idle_per_host(1000).build()?;
+        let transport = Transport::builder().connect(connect).max_idle_per_host(1000).build()?;
         Ok(Self { transport, uri: uri(address, exchange).parse()? })
     }
 }
@@ -52,7 +54,7 @@ impl Rosn {
 impl Client for Rosn {
     async fn exchange(&self, exchange: Exchange) -> Outcome<(u16, usize)> {
         let request = request(&self.uri, exchange, Body::from);
-        let mut response = self.transport.round_trip(request).await?;
+        let mut response = self.transport.send(request).await?;
         let mut length = 0;
         while let Some(frame) = response.body_mut().next().await {
             length += frame?.data_ref().map_or(0, Bytes::len);

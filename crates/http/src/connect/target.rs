@@ -86,9 +86,11 @@ impl Target {
         if host.starts_with('[') && host[1..host.len() - 1].parse::<Ipv6Addr>().is_err() {
             return Err(wrong_uri(uri, "what is in brackets is no IPv6 address"));
         }
-        let mut authority = format!("{host}:{port}");
-        authority.make_ascii_lowercase();
-        Ok(Self { scheme, authority: authority.into(), proxy: None })
+        let authority = match in_normal_form(uri, host) {
+            Some(authority) => authority.into(),
+            None => format!("{host}:{port}").to_ascii_lowercase().into(),
+        };
+        Ok(Self { scheme, authority, proxy: None })
     }
 
     /// The server's name or address; an IPv6 address is without brackets.
@@ -129,6 +131,15 @@ impl Target {
     }
 }
 
+/// The authority of the URI where it is a target's as it stands.
+fn in_normal_form<'a>(uri: &'a Uri, host: &str) -> Option<&'a str> {
+    let (authority, port) = (uri.authority()?.as_str(), uri.port()?);
+    let is_normal = authority.len() == host.len() + 1 + port.as_str().len()
+        && !port.as_str().starts_with('0')
+        && !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_normal.then_some(authority)
+}
+
 /// Whether something follows the host that ought to be a port.
 fn has_port(uri: &Uri) -> bool {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -147,5 +158,27 @@ impl Eq for Target {}
 impl Hash for Target {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn the_authority_is_in_one_form_however_it_is_written() {
+        for (uri, authority) in [
+            ("http://a.test:81/b", "a.test:81"),
+            ("http://A.Test:81/b", "a.test:81"),
+            ("http://a.test", "a.test:80"),
+            ("https://A.test/", "a.test:443"),
+            ("http://a.test:081/", "a.test:81"),
+            ("http://User@a.test:81/", "a.test:81"),
+            ("http://[2001:DB8::1]:81/", "[2001:db8::1]:81"),
+            ("http://[2001:db8::1]:81/", "[2001:db8::1]:81"),
+        ] {
+            let target = Target::direct(&uri.parse().unwrap()).unwrap();
+            assert_eq!(&*target.authority, authority, "{uri}");
+        }
     }
 }
