@@ -122,12 +122,20 @@ fn the_two_configurations_make_a_tunnel() {
 }
 
 #[test]
-fn the_first_proxy_has_no_fault() {
+fn whole_configurations_have_no_fault() {
     let folder = TempDir::with_prefix("rosn-guide-").unwrap();
-    let guide = include_str!("../../docs/guide/first-proxy.md");
-    let text = guide.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let path = folder.path().join("proxy.json");
-    fs::write(&path, text).unwrap();
-    let done = Rosn::command().args(["check", "--strict", "-c"]).arg(path).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    for (guide, count) in [
+        (include_str!("../../docs/guide/first-proxy.md"), 1),
+        (include_str!("../../docs/guide/upgrade.md"), 3),
+    ] {
+        let texts: Vec<_> = guide.split("```json\n").skip(1).collect();
+        assert_eq!(texts.len(), count);
+        for text in texts {
+            fs::write(&path, text.split("```").next().unwrap()).unwrap();
+            let check = ["check", "--strict", "-c"];
+            let done = Rosn::command().args(check).arg(&path).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+        }
+    }
 }

@@ -74,3 +74,8 @@ pub use body::Body;
 pub use error::{BoxError, Error, Phase};
 pub use round_trip::{BoxFuture, RoundTrip};
 pub use transport::Transport;
+
+/// The code of the guide is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/http.md")]
+struct Guide;

@@ -64,6 +64,7 @@ impl Outcome {
             let from = connection.local.as_ref().map(|local| format!(" from {local}"));
             let how = match connection.requests_before {
                 0 if !connection.reused => "a new connection".to_owned(),
+                1 => "a connection used before (1 request)".to_owned(),
                 before => format!("a connection used before ({before} requests)"),
             };
             let _ = writeln!(out, "{peer}{}, {how}", from.unwrap_or_default());
