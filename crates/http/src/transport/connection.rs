@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -69,8 +69,12 @@ impl Connection {
     /// `probe` asks the kernel too, which costs a system call: for requests that cannot be sent twice.
     pub(super) fn is_quiet(&mut self, waker: &Waker, probe: bool) -> bool {
         let mut cx = Context::from_waker(waker);
-        let seems = self.stream.poll_read_ready(&mut cx).is_pending();
-        (seems && !probe) || self.stream.is_quiet()
+        match self.stream.poll_read_ready(&mut cx) {
+            Poll::Pending if !probe => true,
+            // The runtime that it was made in has ended.
+            Poll::Ready(Err(_)) => false,
+            Poll::Pending | Poll::Ready(Ok(())) => self.stream.is_quiet(),
+        }
     }
 
     /// Gives back memory that an unusual response has taken.

@@ -16,6 +16,8 @@ use super::connection::Lease;
 use super::incoming::poll_read;
 use super::patience::Timer;
 use super::upload::{Broken, Upload};
+use crate::error::Kind;
+use crate::{Error, Phase};
 
 /// How long the rest of a request may take once its response was read. Go's `maxWriteWaitBeforeConnReuse`.
 const AFTER_RESPONSE: Duration = Duration::from_millis(50);
@@ -34,12 +36,18 @@ struct State {
     sent: Option<bool>,
     /// Wakes the task.
     waker: Option<Waker>,
+    /// Wakes who reads the response.
+    reader: Option<Waker>,
+    /// Why the response cannot be read on.
+    failure: Option<Error>,
 }
 
 impl Duplex {
     /// Has a task send the rest.
     pub(super) fn start(lease: Lease, upload: Upload) -> Arc<Self> {
-        let state = State { lease: Some(lease), read: None, sent: None, waker: None };
+        let lease = Some(lease);
+        let state =
+            State { lease, read: None, sent: None, waker: None, reader: None, failure: None };
         let duplex = Arc::new(Self(Mutex::new(state)));
         tokio::spawn(send(Arc::clone(&duplex), upload));
         duplex
@@ -50,11 +58,17 @@ impl Duplex {
         &self,
         cx: &mut Context<'_>,
         into: &mut BytesMut,
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.state().lease {
-            Some(lease) => poll_read(cx, &mut lease.stream, into),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+    ) -> Poll<Result<usize, Error>> {
+        let mut state = self.state();
+        let Some(lease) = &mut state.lease else {
+            let gone = || Error::new(Phase::Body, io::Error::from(io::ErrorKind::NotConnected));
+            return Poll::Ready(Err(state.failure.take().unwrap_or_else(gone)));
+        };
+        let polled = poll_read(cx, &mut lease.stream, into);
+        if polled.is_pending() {
+            state.reader = Some(cx.waker().clone());
         }
+        polled.map_err(|error| Error::new(Phase::Body, error))
     }
 
     /// The response was read to its end.
@@ -73,6 +87,16 @@ impl Duplex {
         let waker = state.waker.take();
         drop(state);
         finish((lease.map(|lease| (lease, Err(reason))), waker));
+    }
+
+    /// The body to be sent has failed. The server waits for the rest of it, so the response may never end.
+    fn fail(&self, error: Error) {
+        let mut state = self.state();
+        let lease = state.lease.take();
+        state.failure = Some(error);
+        let reader = state.reader.take();
+        drop(state);
+        finish((lease.map(|lease| (lease, Err(NotReused::WriteUnfinished))), reader));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,6 +126,7 @@ fn finish((over, waker): Over) {
 
 /// Sends the rest of a request.
 async fn send(duplex: Arc<Duplex>, mut upload: Upload) {
+    let unfinished = Unfinished(&duplex);
     let mut timer = Timer::default();
     let mut is_timed = false;
     let sent = poll_fn(|cx| {
@@ -122,12 +147,19 @@ async fn send(duplex: Arc<Duplex>, mut upload: Upload) {
         });
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(true),
-            Poll::Ready(Err(error)) => {
-                match &error {
-                    Broken::Io(error) => upload.fail(error),
-                    Broken::Body(error) => upload.fail(error),
-                    Broken::Length(error) => upload.fail(error),
-                }
+            // The server may have said all it has to say, and reads no more.
+            Poll::Ready(Err(Broken::Io(error))) => {
+                upload.fail(&error);
+                Poll::Ready(false)
+            }
+            Poll::Ready(Err(Broken::Body(error))) => {
+                upload.fail(&error);
+                duplex.fail(error.in_phase(Phase::Body).kind(Kind::Source));
+                Poll::Ready(false)
+            }
+            Poll::Ready(Err(Broken::Length(error))) => {
+                upload.fail(&error);
+                duplex.fail(Error::of(Phase::Body, Kind::Source).because(error));
                 Poll::Ready(false)
             }
             Poll::Pending => timer.poll(cx).map(|()| false),
@@ -139,4 +171,17 @@ async fn send(duplex: Arc<Duplex>, mut upload: Upload) {
     let over = state.over();
     drop(state);
     finish(over);
+    drop(unfinished);
+}
+
+/// Says so where the task ends otherwise: the body panicked, or the runtime ends.
+struct Unfinished<'a>(&'a Duplex);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.0.state().sent.is_none() {
+            let what = "the request was not sent to its end";
+            self.0.fail(Error::of(Phase::Body, Kind::Source).what(what));
+        }
+    }
 }

@@ -141,9 +141,13 @@ impl Incoming {
                 bytes = BytesMut::with_capacity(self.wanted());
             }
             let read = match &mut self.source {
-                Source::Lease(lease) => poll_read(cx, &mut lease.stream, &mut bytes),
+                Source::Lease(lease) => poll_read(cx, &mut lease.stream, &mut bytes)
+                    .map_err(|error| Error::new(Phase::Body, error)),
                 Source::Duplex(duplex) => duplex.poll_read(cx, &mut bytes),
-                Source::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+                Source::Gone => {
+                    let error = io::Error::from(io::ErrorKind::NotConnected);
+                    Poll::Ready(Err(Error::new(Phase::Body, error)))
+                }
             };
             let Poll::Ready(read) = read else {
                 self.waiting = bytes;
@@ -164,7 +168,7 @@ impl Incoming {
                     self.decoder.decode(&mut bytes)
                 }
                 Err(error) => {
-                    let error = Error::new(Phase::Body, error).at(Arc::clone(&self.authority));
+                    let error = error.at(Arc::clone(&self.authority));
                     self.stop(&error);
                     return Poll::Ready(Err(error));
                 }

@@ -43,12 +43,16 @@ impl Sending<'_> {
         let authority = target.first_hop();
         trace.emit(Interest::POOL, || Event::GetConn { authority, attempt });
         let mut wanted = Wanted { trace, authority, is_settled: false };
-        if let Some(got) = pool.take_idle(target, probe) {
-            wanted.settle(&Ok(&got));
-            return Ok(got);
-        }
         let deadline = patience.deadline();
-        let mut waiting = pool.wait(target, trace, deadline);
+        let mut waiting = loop {
+            if let Some(got) = pool.take_idle(target, probe) {
+                wanted.settle(&Ok(&got));
+                return Ok(got);
+            }
+            if let Some(waiting) = pool.wait(target, trace, deadline) {
+                break waiting;
+            }
+        };
         let got = poll_fn(|cx| {
             let phase = if waiting.is_dialing() { Phase::Connect } else { Phase::Pool };
             if let Poll::Ready(error) = patience.poll(cx, phase) {

@@ -9,6 +9,7 @@
 mod bodies;
 mod cancel;
 mod events;
+mod faults;
 mod heads;
 mod hostile;
 mod interim;

@@ -138,18 +138,22 @@ impl Pool {
         Some(idle)
     }
 
-    /// Has a request wait for a connection, and one dialed for it where there may be another.
+    /// Has a request wait for a connection, and one dialed for it where there may be another. `None` where one lies idle:
+    /// it was put there since [`Pool::take_idle`] looked, and nobody would bring it.
     pub(super) fn wait(
         self: &Arc<Self>,
         target: &Target,
         trace: &TraceHandle,
         deadline: Option<Instant>,
-    ) -> Waiting {
-        let waiter = Arc::new(Waiter::new(target.clone(), trace.clone(), deadline));
+    ) -> Option<Waiting> {
         let mut state = self.state();
         state.last_waiter += 1;
         let number = state.last_waiter;
         let host = state.hosts.entry(target.clone()).or_default();
+        if !host.idle.is_empty() {
+            return None;
+        }
+        let waiter = Arc::new(Waiter::new(target.clone(), trace.clone(), deadline));
         host.waiting.insert(number, Arc::clone(&waiter));
         let queued = host.waiting.len();
         let limit = self.limits.conns_per_host;
@@ -170,7 +174,7 @@ impl Pool {
                 trace.emit(Interest::POOL, || Event::PoolWait { authority, queued });
             }
         }
-        waiting
+        Some(waiting)
     }
 
     /// Takes a connection that is no longer needed: whoever waits gets it, or it lies idle.
@@ -272,6 +276,7 @@ impl State {
             .min_by_key(|host| host.idle.front().map(|idle| idle.since))?;
         let oldest = host.idle.pop_front()?;
         self.idle -= 1;
+        self.tidy(&oldest.connection.target);
         Some(oldest)
     }
 
@@ -324,3 +329,6 @@ impl Drop for Permit {
         permit.pool = Weak::new(); // it counts no longer
     }
 }
+
+#[cfg(test)]
+mod tests;
