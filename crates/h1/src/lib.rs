@@ -68,7 +68,7 @@ mod response;
 mod span;
 mod target;
 
-pub use body::{BodyDecoder, BodyEncoder, Decoded, Frame};
+pub use body::{BodyDecoder, BodyEncoder, Decoded, Frame, is_forbidden_trailer};
 pub use error::{BodyError, FieldError, RequestError, ResponseError};
 pub use field::Field;
 pub use framing::Framing;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::extension::Extension;
-use super::trailer::is_forbidden;
+use super::trailer::is_forbidden_trailer;
 use crate::bytes::find_control;
 use crate::error::{BodyError, FieldError};
 use crate::framing::Framing;
@@ -269,7 +269,7 @@ impl BodyDecoder {
         if find_control(line).is_some() {
             return Err(FieldError::Control);
         }
-        Ok(is_forbidden(&line[..name]))
+        Ok(is_forbidden_trailer(&line[..name]))
     }
 }
 

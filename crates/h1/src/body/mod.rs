@@ -7,3 +7,4 @@ mod trailer;
 
 pub use decode::{BodyDecoder, Decoded};
 pub use encode::{BodyEncoder, Frame};
+pub use trailer::is_forbidden_trailer;

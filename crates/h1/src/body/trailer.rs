@@ -1,10 +1,10 @@
 //! Which trailer fields are passed on.
 
-/// Whether a trailer field of this name is dropped: RFC 9110 section 6.5.1 forbids those that are
+/// Whether a trailer field of this name is dropped, and must not be sent: RFC 9110 section 6.5.1 forbids those that are
 /// needed for framing, routing, authentication, request modifiers, response control data, or to
 /// read the content. What looks like a forwarded identity is dropped too, as merging it into the
 /// head would forge it.
-pub(super) fn is_forbidden(name: &[u8]) -> bool {
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
     let starts_with = |prefix: &[u8]| {
         name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };

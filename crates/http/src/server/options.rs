@@ -9,7 +9,7 @@ use super::StateHook;
 /// What a server allows its clients, and who is told of their connections.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Bytes and fields of heads, chunk lines and trailers.
+    /// Bytes and fields of heads, chunk lines and trailers. Not more than 10,000 fields.
     pub limits: Limits,
     /// From the first byte of a head (for the first head: from the connection) to its last. Default: 10 s.
     pub header_timeout: Duration,

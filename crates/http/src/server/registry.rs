@@ -9,6 +9,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::{ConnState, ServerOptions};
 use crate::hijack::ShutdownNotice;
 
+/// Fields that a head may have, whatever the options say: `http::HeaderMap` panics where it gets too many.
+const FIELDS: usize = 10_000;
+
 /// What the connections of a server have in common.
 #[derive(Debug)]
 pub(super) struct Registry {
@@ -31,7 +34,8 @@ pub(super) struct Counts {
 }
 
 impl Registry {
-    pub(super) fn new(options: ServerOptions) -> Self {
+    pub(super) fn new(mut options: ServerOptions) -> Self {
+        options.limits.fields = options.limits.fields.min(FIELDS);
         let most = options.max_connections.min(Semaphore::MAX_PERMITS);
         Self {
             options,

@@ -60,7 +60,10 @@ pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let content = line[colon + 1..].trim_ascii();
-        trailers.append(name(&line[..colon]), value(Bytes::copy_from_slice(content)));
+        let content = value(Bytes::copy_from_slice(content));
+        if trailers.try_append(name(&line[..colon]), content).is_err() {
+            break; // there is no room for more
+        }
     }
     trailers
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
-use rosn_h1::{Framing, Method, RequestHead, Version};
+use rosn_h1::{Framing, Method, RequestHead, Version, is_forbidden_trailer};
 
 use crate::Body;
 
@@ -217,14 +217,9 @@ fn put_date(headers: &HeaderMap, date: &mut Date, out: &mut Vec<u8>) {
     }
 }
 
-/// The trailers of a response, without those that a trailer section must not hold (RFC 9110 section 6.5.1) and that
-/// would change what the message is.
+/// The trailers of a response, without those that a trailer section must not hold.
 pub(super) fn put_trailers(trailers: &HeaderMap, out: &mut Vec<u8>) {
-    let is_forbidden = |name: &HeaderName| {
-        is_framing(name)
-            || [header::TRAILER, header::CONNECTION, header::UPGRADE, header::HOST].contains(name)
-    };
-    put_fields(trailers, is_forbidden, out);
+    put_fields(trailers, |name| is_forbidden_trailer(name.as_str().as_bytes()), out);
 }
 
 /// The Date field's value, made once a second.

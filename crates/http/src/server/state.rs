@@ -1,6 +1,7 @@
 //! What a connection is doing.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rosn_net::ConnInfo;
@@ -23,7 +24,7 @@ pub enum ConnState {
     Closed,
 }
 
-/// Is told of each connection's states, on the connection's task: it must not wait.
+/// Is told of each connection's states, on the connection's task: it must not wait. A panic is logged.
 #[derive(Clone, Default)]
 pub struct StateHook(Option<Arc<Hook>>);
 
@@ -36,8 +37,10 @@ impl StateHook {
     }
 
     pub(super) fn call(&self, info: &ConnInfo, state: ConnState) {
-        if let Some(hook) = &self.0 {
-            hook(info, state);
+        let Some(hook) = &self.0 else { return };
+        // It is called where a panic would end the accepting of connections, or the process.
+        if catch_unwind(AssertUnwindSafe(|| hook(info, state))).is_err() {
+            tracing::error!(peer = %info.peer, "a hook of connection states panicked");
         }
     }
 }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
-use rosn_h1::{BodyError, Framing};
+use rosn_h1::{BodyError, Framing, is_forbidden_trailer};
 use rosn_trace::{Cancelled, ErrorRef, Event, Interest, TraceHandle};
 
 use crate::wire::{MessageWriter, WriteError};
@@ -184,9 +184,11 @@ impl Drop for Upload {
     }
 }
 
-/// Writes fields, each as a line.
-fn encode(fields: &HeaderMap, out: &mut Vec<u8>) {
-    for (name, value) in fields {
+/// Writes trailers, each as a line. Those that a trailer section must not hold are left out: whoever merges them into the
+/// head would take them for what they say.
+fn encode(trailers: &HeaderMap, out: &mut Vec<u8>) {
+    let is_allowed = |name: &HeaderName| !is_forbidden_trailer(name.as_str().as_bytes());
+    for (name, value) in trailers.iter().filter(|(name, _)| is_allowed(name)) {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());

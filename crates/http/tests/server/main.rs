@@ -9,6 +9,7 @@
 mod bad_input;
 mod basics;
 mod bodies;
+mod faults;
 mod hijack;
 mod shutdown;
 mod states;

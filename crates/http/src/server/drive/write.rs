@@ -95,7 +95,8 @@ impl Responding {
 impl Drive<'_> {
     /// Writes interim responses. Whether something became possible by that.
     pub(super) fn poll_out(&mut self, cx: &mut Context<'_>) -> bool {
-        if matches!(self.phase, Phase::Handling) {
+        // Those that wait in the exchange are bounded there.
+        if self.out.is_empty() && matches!(self.phase, Phase::Handling) {
             self.queue_interim();
         }
         if self.out.is_empty() {
