@@ -134,6 +134,80 @@ fn exit_codes_are_those_of_curl() {
     assert_eq!(code(&get(&["--json", &url, "--proxy", "gopher://a"])), 2);
 }
 
+/// An origin that gives this answer, and ends.
+fn saying(answer: &'static [u8]) -> (Origin, String) {
+    let origin = Origin::raw(move |mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(answer);
+        let _ = stream.shutdown(Shutdown::Write);
+        while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
+    });
+    let url = format!("http://127.0.0.1:{}/", origin.port());
+    (origin, url)
+}
+
+/// Compared with curl 7.88.
+#[test]
+fn exit_codes_of_broken_answers_and_proxies_are_those_of_curl() {
+    let (_short, url) = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    let output = get(&[&url]);
+    assert_eq!(code(&output), 18);
+    let shown = text(&output.stdout);
+    assert_eq!(shown.matches("before the end").count(), 2, "in its phase and at the end: {shown}");
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab";
+    assert_eq!(code(&get(&[&saying(chunked).1])), 18);
+    let invalid = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nab";
+    assert_eq!(code(&get(&[&saying(invalid).1])), 56);
+    let nowhere = b"HTTP/1.1 302 F\r\nLocation: http://[::x\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(code(&get(&["-L", &saying(nowhere).1])), 3);
+
+    let through = |proxy: &str, target: &str| {
+        let output = get(&["--proxy", proxy, target]);
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(!shown.contains("sekret"), "{shown}");
+        code(&output)
+    };
+    assert_eq!(through("http://u:sekret@name.invalid:1", "http://a.example/"), 5);
+    let refusing = format!("http://u:sekret@127.0.0.1:{}", free_port());
+    assert_eq!(through(&refusing, "http://a.example/"), 7);
+    let (denying, _) = saying(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
+    let proxy = format!("http://u:sekret@127.0.0.1:{}", denying.port());
+    assert_eq!(through(&proxy, "https://a.example/"), 56);
+}
+
+/// What a server says may be meant for the terminal.
+#[test]
+fn control_characters_are_shown_and_not_sent() {
+    let answer = b"HTTP/1.1 200 \xc2\x9b31m\r\nX: \xc2\x9b31m\r\nContent-Length: 0\r\n\r\n";
+    let (_origin, url) = saying(answer);
+    let output = get(&["--json", &url]);
+    assert!(output.stdout.is_ascii(), "{}", text(&output.stdout));
+    assert_eq!(lines(&output)[0]["response"]["headers"][0], json!(["x", "\u{9b}31m"]));
+    let output = get(&["http://127.0.0.1:1/", "--resolve", "a\u{9b}31m\x1b[31m"]);
+    assert!(!text(&output.stderr).contains(['\u{9b}', '\x1b']), "{}", text(&output.stderr));
+}
+
+/// A body without an end, whose reader goes away.
+#[test]
+fn what_nobody_reads_is_not_fetched() {
+    let origin = Origin::raw(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while stream.write_all(&[b'x'; 4096]).is_ok() {}
+    });
+    let mut child = Rosn::command()
+        .args(["get", "--body", "--proxy", "", &format!("http://127.0.0.1:{}/", origin.port())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    pipe.read_exact(&mut [0; 100]).unwrap();
+    drop(pipe);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 23, "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_proxy_is_used_as_the_flag_and_the_environment_say() {
     let origin = Origin::http(|request| ok(&request.target));

@@ -197,6 +197,11 @@ impl Error {
         self.0.kind == Kind::ClosedEarly && self.0.phase != Phase::Body
     }
 
+    /// The connection ended before the body of the response was whole.
+    pub fn is_truncated(&self) -> bool {
+        self.0.kind == Kind::ClosedEarly && self.0.phase == Phase::Body
+    }
+
     /// The other side broke the protocol.
     pub fn is_parse(&self) -> bool {
         self.0.kind == Kind::Parse
@@ -260,23 +265,25 @@ impl fmt::Display for Error {
         let (text, word) = inner.phase.text();
         f.write_str(text)?;
         match (&inner.authority, &inner.peer) {
-            (Some(authority), Some(peer)) => write!(f, " {word} {authority} ({peer})")?,
-            (Some(authority), None) => write!(f, " {word} {authority}")?,
+            (Some(authority), Some(peer)) if peer.to_string() != **authority => {
+                write!(f, " {word} {authority} ({peer})")?;
+            }
+            (Some(authority), _) => write!(f, " {word} {authority}")?,
             (None, Some(peer)) => write!(f, " {word} {peer}")?,
             (None, None) => {}
         }
         let is_told = inner.kind == Kind::Timeout && inner.source.is_some();
-        if let Some(what) = inner.what.as_deref().or(inner.kind.text().filter(|_| !is_told)) {
+        let what = inner.what.as_deref().or(inner.kind.text().filter(|_| !is_told));
+        if let Some(what) = what {
             write!(f, ": {what}")?;
         }
-        match &inner.source {
-            Some(source) => match source.downcast_ref::<DialError>() {
-                // Where to was said.
-                Some(dial) => write!(f, ": {}", dial.reason()),
-                None => write!(f, ": {source}"),
-            },
-            None => Ok(()),
-        }
+        let Some(source) = &inner.source else { return Ok(()) };
+        let source = match source.downcast_ref::<DialError>() {
+            // Where to was said.
+            Some(dial) => dial.reason(),
+            None => source.to_string(),
+        };
+        if what != Some(&*source) { write!(f, ": {source}") } else { Ok(()) }
     }
 }
 
@@ -306,5 +313,15 @@ mod tests {
         assert!(error.is_timeout() && !error.is_cancelled());
         let error = Error::new(Phase::Tls, io::Error::from(io::ErrorKind::TimedOut));
         assert!(error.is_timeout() && error.is_tls());
+    }
+
+    /// What is above may be given in the words of what is below, and an authority may be an address.
+    #[test]
+    fn nothing_is_said_twice() {
+        let peer = Addr::Ip("127.0.0.1:80".parse().unwrap());
+        let error = Error::of(Phase::Body, Kind::ClosedEarly).what("it broke off");
+        let error = error.because("it broke off").at("127.0.0.1:80").peer(Some(&peer));
+        assert_eq!(error.to_string(), "cannot read the body from 127.0.0.1:80: it broke off");
+        assert!(error.is_truncated() && !error.is_closed_early());
     }
 }

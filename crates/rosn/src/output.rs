@@ -1,5 +1,6 @@
 //! Writing to the terminal, or to what stands in for it.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
@@ -27,4 +28,17 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal()
         && set("NO_COLOR").is_none()
         && set("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+/// Text of others for a terminal: what would control it is written as `\u{1b}`. Line ends stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let controls = |char: char| char.is_control() && char != '\n';
+    if !text.contains(controls) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if controls(char) { out.extend(char.escape_unicode()) } else { out.push(char) }
+    }
+    out.into()
 }

@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rosn_tests::client::Client;
 use rosn_tests::config::{cluster, config, http_listener, router};
@@ -197,6 +199,24 @@ fn an_upstream_that_breaks_off() {
     setup
         .line()
         .expect(&[("response_code_details", "upstream_response_broken"), ("response_flags", "UC")]);
+}
+
+/// The time until an upstream broke off is a part of the whole, though nothing came in it.
+#[test]
+fn the_time_until_an_upstream_breaks_off_counts() {
+    let (waited, waits) = std::sync::mpsc::channel();
+    let origin = Origin::raw(move |mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let begin = Instant::now();
+        // Less than what has the proxy look at its clock in between.
+        thread::sleep(Duration::from_millis(30));
+        waited.send(begin.elapsed()).unwrap();
+    });
+    let setup = Setup::new(cluster("c", &[origin.port()]));
+    assert_eq!(setup.get().status, 502);
+    let least = waits.recv().unwrap().as_nanos() as f64;
+    let line = setup.line();
+    assert!(line.nanos("upstream_total_time") >= least, "{least}: {line:?}");
 }
 
 #[test]

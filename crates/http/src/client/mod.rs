@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, Response};
 use rosn_trace::RequestTraceExt as _;
 
 use crate::connect::uri;
+use crate::error::Kind;
 use crate::{Body, Error, Phase, RoundTrip};
 pub use cookies::CookieJar;
 pub use hop::Hop;
@@ -155,7 +156,7 @@ impl Client {
             };
             if chain.redirects == self.max_redirects {
                 let what = format!("stopped after {} redirects", self.max_redirects);
-                return Err(chain.failed(what));
+                return Err(chain.failed(what).kind(Kind::TooLarge));
             }
             let status = response.status();
             // All events of this response come before the redirect.

@@ -114,3 +114,11 @@ pub enum ProxyError {
     #[error("the fields for CONNECT: {0}")]
     Fields(#[source] BoxError),
 }
+
+impl ProxyError {
+    /// The proxy's name could not be resolved.
+    pub fn is_dns(&self) -> bool {
+        use DialError::{NoAddress, Resolve, Unresolved};
+        matches!(self, Self::Dial(Unresolved { .. } | Resolve { .. } | NoAddress { .. }))
+    }
+}

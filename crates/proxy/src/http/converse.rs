@@ -116,7 +116,8 @@ pub(super) async fn converse(
     let clean = clean && finished && attempt.response.keep_alive();
     let keep = attempt.respond.keep;
     let (request_sent, head_at) = (attempt.request_sent_at, attempt.head_at);
-    let end = if result.is_ok() { attempt.progress } else { worker.clock.now() };
+    // An end or a reset that was read is no progress, and the clock may not have been looked at since.
+    let end = if result.is_ok() { attempt.progress } else { worker.clock.refresh() };
     let Attempt { request, buffers, received, switched, .. } = attempt;
     *up_buffers = request.into_buffers();
     *down = buffers;

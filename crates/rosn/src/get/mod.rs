@@ -24,7 +24,7 @@ pub(crate) fn run(args: &GetArgs) -> Exit {
     let plan = match Plan::of(args) {
         Ok(plan) => plan,
         Err(fault) => {
-            output::complain(&format!("error: {:#}", fault.cause));
+            output::complain(&output::visible(&format!("error: {}", fault.in_words())));
             return Exit::Curl(fault.code);
         }
     };
@@ -93,8 +93,11 @@ async fn receive(args: &GetArgs, response: Response<Body>, outcome: &mut Outcome
         match frame {
             Ok(frame) => {
                 let Some(data) = frame.data_ref().filter(|_| args.body) else { continue };
-                // A reader that went away (`| head`) is no failure of the request.
-                let _ = io::stdout().lock().write_all(data);
+                // What nobody reads (`| head`) is not fetched either.
+                if let Err(error) = io::stdout().lock().write_all(data) {
+                    outcome.error = Some(Failure::of_output(&error));
+                    return;
+                }
             }
             Err(error) => {
                 outcome.error = Some(Failure::of(&error));
@@ -107,7 +110,7 @@ async fn receive(args: &GetArgs, response: Response<Body>, outcome: &mut Outcome
 /// Prints what became of a request: to standard error where the body went to standard output.
 fn show(args: &GetArgs, outcome: &Outcome, time: usize) {
     let text = if args.json {
-        format!("{}\n", outcome.json())
+        report::line(&outcome.json())
     } else {
         let colours = match args.body {
             true => output::colours(&io::stderr()),

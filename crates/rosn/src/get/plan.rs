@@ -36,6 +36,17 @@ pub(super) struct Fault {
     pub(super) code: u8,
 }
 
+impl Fault {
+    /// The error and what is below it, nothing twice.
+    pub(super) fn in_words(&self) -> String {
+        self.cause.chain().fold(String::new(), |words, cause| match cause.to_string() {
+            cause if words.is_empty() => cause,
+            cause if words.ends_with(&cause) => words,
+            cause => format!("{words}: {cause}"),
+        })
+    }
+}
+
 impl From<anyhow::Error> for Fault {
     fn from(cause: anyhow::Error) -> Self {
         const USAGE: u8 = 2;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::recorder::{Phase, Recording};
+use crate::output::visible;
 
 /// What became of a request.
 #[derive(Debug, Default)]
@@ -86,7 +87,9 @@ impl Outcome {
 
     fn bars(&self, style: Style, out: &mut String) {
         let phases = &self.recording.phases;
-        let label = |phase: &Phase| format!("{} {}", phase.name, phase.about).trim_end().to_owned();
+        let label = |phase: &Phase| {
+            visible(format!("{} {}", phase.name, phase.about).trim_end()).into_owned()
+        };
         let longest = phases.iter().map(|phase| label(phase).chars().count()).max();
         let name = longest.unwrap_or(0).clamp(5, 44);
         // Two spaces, the name, a space, the time, two spaces, a mark at the end.
@@ -155,8 +158,24 @@ impl Outcome {
 
 impl Style {
     fn paint(self, colour: &str, text: &str) -> String {
-        if self.colours { format!("{colour}{text}{PLAIN}") } else { text.to_owned() }
+        let text = visible(text);
+        if self.colours { format!("{colour}{text}{PLAIN}") } else { text.into_owned() }
     }
+}
+
+/// JSON as a line. The control characters that JSON need not escape are escaped: terminals heed them.
+pub(super) fn line(json: &Value) -> String {
+    let mut out = String::new();
+    for char in json.to_string().chars() {
+        match char {
+            '\u{7f}'..='\u{9f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(char));
+            }
+            _ => out.push(char),
+        }
+    }
+    out.push('\n');
+    out
 }
 
 /// Where the bar of a phase begins, and how long it is: at least 1, within `bars`.
