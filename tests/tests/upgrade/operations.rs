@@ -58,7 +58,7 @@ fn a_drain_waits_for_tunnels() {
     assert!(line.rosn.wait().success(), "{}", line.rosn.log());
 }
 
-/// At its end tunnels are cut, and logged all the same.
+/// Row 72: at its end tunnels are cut, and logged all the same.
 #[test]
 fn tunnels_end_with_the_drain() {
     let (port, peer) = (free_port(), Peer::new());

@@ -11,10 +11,15 @@ use crate::{AGREE, ASK, Line, routes, says_no_more};
 
 const MIB: usize = 1 << 20;
 
-/// A WebSocket handshake as a browser does it, and frames both ways.
+/// Row 72: a WebSocket handshake as a browser does it, and frames both ways. What the upstream says in its 101 is passed
+/// on, and the fields of the route are added.
 #[test]
 fn websocket() {
-    let line = Line::new();
+    let (port, peer) = (rosn_tests::free_port(), rosn_tests::l4::Peer::new());
+    let mut config = Line::config(port, &peer, json!({}));
+    let added = json!([{ "header": { "key": "X-Added", "value": "by the route" } }]);
+    config["servers"][0]["routers"][0]["response_headers_to_add"] = added;
+    let line = Line::start(port, peer, config);
     let mut client = line.client();
     client.send(
         "GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive, Upgrade\r\n\
@@ -42,8 +47,12 @@ fn websocket() {
     let head = client.read_head();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     let lower = head.to_ascii_lowercase();
-    for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-accept: s3pp"]
-    {
+    for field in [
+        "connection: upgrade\r\n",
+        "upgrade: websocket\r\n",
+        "sec-websocket-accept: s3pp",
+        "x-added: by the route\r\n",
+    ] {
         assert!(lower.contains(field), "{head}");
     }
     assert!(!lower.contains("length") && !lower.contains("transfer") && !lower.contains("close"));

@@ -211,8 +211,9 @@ impl<H: Handler> Connection<H> {
     async fn exchange(&mut self, length: usize) -> Result<(After, Option<ServeError>), ServeError> {
         let bytes = Bytes::copy_from_slice(&self.wire.inbound.unread()[..length]);
         self.wire.inbound.consume(length);
-        let Some(request) = request(&self.head, &bytes) else {
-            return Err(self.refuse(ServeError::Target).await);
+        let request = match request(&self.head, &bytes) {
+            Ok(request) => request,
+            Err(error) => return Err(self.refuse(error).await),
         };
         let framing = self.head.framing();
         let interim = self.head.version() == Version::Http11;

@@ -3,18 +3,22 @@
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
-use rosn_h1::{Field, RequestHead, Span};
+use rosn_h1::{Field, FieldError, RequestError, RequestHead, Span};
 
-/// A request without its body; `None` where its target is no URI.
+use super::ServeError;
+
+/// A request without its body. `bytes` are those of its head, and the values are slices of them.
 ///
-/// `head` is the head's bytes. The values are slices of it.
-pub(super) fn request(head: &RequestHead, bytes: &Bytes) -> Option<Request<()>> {
+/// # Errors
+/// The types of the `http` crate cannot hold it: its target is no URI, or the name of a field is too long.
+pub(super) fn request(head: &RequestHead, bytes: &Bytes) -> Result<Request<()>, ServeError> {
     let mut request = Request::new(());
     *request.method_mut() = method(head.method_span().of(bytes));
-    *request.uri_mut() = uri(head, bytes)?;
+    *request.uri_mut() = uri(head, bytes).ok_or(ServeError::Target)?;
     *request.version_mut() = version(head.version());
-    *request.headers_mut() = headers(head.fields(), bytes);
-    Some(request)
+    let headers = headers(head.fields(), bytes);
+    *request.headers_mut() = headers.ok_or(RequestError::Field(FieldError::TooLarge))?;
+    Ok(request)
 }
 
 pub(super) fn version(version: rosn_h1::Version) -> Version {
@@ -33,20 +37,21 @@ fn uri(head: &RequestHead, bytes: &Bytes) -> Option<Uri> {
     Uri::from_maybe_shared(target).ok()
 }
 
-fn headers(fields: &[Field], bytes: &Bytes) -> HeaderMap {
+fn headers(fields: &[Field], bytes: &Bytes) -> Option<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
-        headers.append(name(field.name.of(bytes)), value(slice(bytes, field.value)));
+        headers.append(name(field.name.of(bytes))?, value(slice(bytes, field.value)));
     }
-    headers
+    Some(headers)
 }
 
 fn slice(bytes: &Bytes, span: Span) -> Bytes {
     bytes.slice(span.start as usize..span.end as usize)
 }
 
-fn name(bytes: &[u8]) -> HeaderName {
-    HeaderName::from_bytes(bytes).expect("the parser takes tokens only")
+/// A name, which is a token; `None` where it has more than 64 KiB.
+fn name(bytes: &[u8]) -> Option<HeaderName> {
+    HeaderName::from_bytes(bytes).ok()
 }
 
 fn value(bytes: Bytes) -> HeaderValue {
@@ -60,8 +65,9 @@ pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let content = line[colon + 1..].trim_ascii();
+        let Some(name) = name(&line[..colon]) else { continue };
         let content = value(Bytes::copy_from_slice(content));
-        if trailers.try_append(name(&line[..colon]), content).is_err() {
+        if trailers.try_append(name, content).is_err() {
             break; // there is no room for more
         }
     }
@@ -74,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(bytes: &'static [u8]) -> Option<Request<()>> {
+    fn parsed(bytes: &'static [u8]) -> Result<Request<()>, ServeError> {
         let mut head = RequestHead::default();
         let progress = head.parse(bytes, &Limits::default()).unwrap();
         assert!(matches!(progress, Progress::Complete(_)));

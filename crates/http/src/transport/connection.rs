@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +12,7 @@ use rosn_base::{Addr, Buf};
 use rosn_h1::ResponseHead;
 use rosn_net::Stream;
 use rosn_trace::{ConnId, DialId, Event, Interest, NotReused, TraceHandle};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::pool::{Permit, Pool};
 use crate::connect::{Connected, Target};
@@ -71,9 +73,16 @@ impl Connection {
         let mut cx = Context::from_waker(waker);
         match self.stream.poll_read_ready(&mut cx) {
             Poll::Pending if !probe => true,
+            Poll::Pending => self.stream.is_quiet(),
             // The runtime that it was made in has ended.
             Poll::Ready(Err(_)) => false,
-            Poll::Pending | Poll::Ready(Ok(())) => self.stream.is_quiet(),
+            // It only seems so where the last read took all there was. This tells tokio, and leaves the waker.
+            Poll::Ready(Ok(())) => {
+                let mut byte = [0];
+                Pin::new(&mut self.stream)
+                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
+                    .is_pending()
+            }
         }
     }
 

@@ -68,9 +68,9 @@ async fn a_state_hook_that_panics() {
     assert_eq!(soon(server.shutdown(policy)).await.cut, 0);
 }
 
-/// More fields than a map can hold are refused, whatever the limits say.
+/// More fields than a map can hold are refused, and longer names than one can have, whatever the limits say.
 #[tokio::test]
-async fn more_fields_than_a_map_can_hold() {
+async fn more_than_a_map_can_hold() {
     let limits = Limits {
         head_bytes: 16 << 20,
         fields: usize::MAX,
@@ -87,8 +87,12 @@ async fn more_fields_than_a_map_can_hold() {
     let mut client = running.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).await;
     let answer = client.rest_or_reset().await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let long = "a".repeat(70_000);
+    let mut client = running.send(format!("GET / HTTP/1.1\r\nHost: x\r\n{long}: \r\n\r\n")).await;
+    let answer = client.rest_or_reset().await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let post = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
-    let mut client = running.send(format!("{post}{fields}\r\n")).await;
+    let mut client = running.send(format!("{post}{long}: \r\n{fields}\r\n")).await;
     assert!(client.head().await.starts_with("HTTP/1.1 200 "));
     running.stop().await;
 }

@@ -244,7 +244,7 @@ async fn the_doors_do_not_open_twice() {
     assert_eq!(*results, ["the connection was hijacked already"; 2]);
 }
 
-/// Without a server of ours there is nothing to take.
+/// H13: without an HTTP/1 server of ours there is nothing to take.
 #[tokio::test]
 async fn requests_of_elsewhere_cannot_be_switched() {
     let error = hijack::on_switch(&mut Request::new(())).await.unwrap_err();

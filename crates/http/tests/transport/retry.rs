@@ -191,3 +191,30 @@ async fn a_server_that_closes_whenever_it_likes() {
     drop(transport);
     server.no_leak().await;
 }
+
+/// Row 28: as much as one read takes leaves nobody in doubt whether there is more: the end that comes later is noticed.
+#[tokio::test]
+async fn a_response_that_fills_the_buffer_exactly() {
+    const BUFFER: usize = 8 * 1024;
+    let close = Hold::new();
+    let closing = close.clone();
+    let server = Server::start(move |_, mut conn| {
+        let close = closing.clone();
+        async move {
+            conn.head().await;
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 8151\r\n\r\n";
+            let response = format!("{head:x<BUFFER$}");
+            assert_eq!(response.len() - head.len(), 8151);
+            conn.send(&response).await;
+            close.wait(1).await;
+        }
+    })
+    .await;
+    let transport = transport();
+    let response = send(&transport, server.get(), &Recorder::default()).await.unwrap();
+    assert_eq!(read(response).await.1.len(), 8151);
+    assert_eq!(transport.idle(), 1);
+    close.release();
+    until(|| transport.idle() == 0).await;
+    server.no_leak().await;
+}
