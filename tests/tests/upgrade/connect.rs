@@ -207,6 +207,11 @@ fn a_forward_proxy_goes_where_the_request_says() {
     let dead = DeadPort::new();
     assert_eq!(refused(port, &dead.host()).0, 502);
     assert_eq!(refused(port, "no-such-host.invalid:443").0, 502);
+    // What some resolvers take for 127.0.0.1, and what elsewhere is the path of a socket.
+    for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "127.0.0.1."] {
+        assert_eq!(refused(port, &format!("{host}:{}", peer.port())).0, 502, "{host}");
+    }
+    assert_eq!(refused(port, "unix:443").0, 502);
     rosn.settled_without_upstream();
 }
 
