@@ -41,11 +41,12 @@ Examples:
 Proxies are taken from http_proxy, https_proxy, all_proxy and no_proxy unless --proxy is given;
 --proxy '' uses none. A bar of the picture is a phase; its place is when it happened.
 
-Exit codes, as curl's: 0 a response came, 3 the URL is wrong, 5 and 6 the proxy's or the host's name
-does not resolve, 7 no connection, 8 the reply is not HTTP, 18 the body broke off, 22 a status of 400
-or more with --fail, 23 the body cannot be written, 28 too slow, 35 the TLS handshake failed, 47 too
-many redirects, 52 an empty reply, 55 and 56 sending or receiving failed, or an HTTP proxy refused,
-60 the certificate is not trusted, 97 a SOCKS proxy refused. With --repeat the first that is not 0.";
+Exit codes, as curl's: 0 a response came, 3 the URL is wrong, 5 and 6 the proxy's or the host's
+name does not resolve, 7 no connection, 8 the reply is not HTTP, 18 the body broke off, 22 a
+status of 400 or more with --fail, 23 the body cannot be written, 28 too slow, 35 the TLS
+handshake failed, 47 too many redirects, 52 an empty reply, 55 and 56 sending or receiving
+failed, or an HTTP proxy refused, 60 the certificate is not trusted, 97 a SOCKS proxy refused.
+With --repeat the first that is not 0.";
 
 const FORWARD_HELP: &str = "\
 Examples, one for each transport:
