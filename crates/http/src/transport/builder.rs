@@ -65,9 +65,9 @@ impl TransportBuilder {
     }
 
     /// How many connections there may be for one host, counting those that are being made, but not those that were
-    /// taken over (no limit). Requests for more wait in turn.
+    /// taken over (no limit; 0 is none either, as in Go). Requests for more wait in turn.
     pub fn max_conns_per_host(mut self, count: Option<usize>) -> Self {
-        self.pool.conns_per_host = count;
+        self.pool.conns_per_host = count.filter(|count| *count > 0);
         self
     }
 

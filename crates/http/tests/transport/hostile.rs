@@ -1,6 +1,7 @@
 //! Servers that break the protocol: a typed error each time, never a panic, and no connection left.
 
-use rosn_http::{Error, Transport};
+use http::Method;
+use rosn_http::{Body, Error, Transport};
 
 use crate::support::*;
 
@@ -141,5 +142,73 @@ async fn more_than_was_asked_for() {
         assert_eq!(trace.only(&["PutIdle"]), ["PutIdle Broken"]);
     }
     assert_eq!(server.accepted(), 3);
+    server.no_leak().await;
+}
+
+/// A body where there is none, or an interim response after the final one, is no response to the next request either.
+#[tokio::test]
+async fn what_follows_a_response_without_a_body() {
+    for (method, answer) in [
+        (Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nforge"),
+        (Method::GET, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\nforge"),
+        (Method::GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nforge"),
+        (Method::GET, "HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nforge"),
+    ] {
+        let server = Server::always(answer).await;
+        let transport = transport();
+        for _ in 0..2 {
+            let trace = Recorder::default();
+            let request = server.request(method.clone(), Body::empty());
+            let response = send(&transport, request, &trace).await.unwrap();
+            assert_eq!(read(response).await.1, "", "{answer:?}");
+            assert_eq!(trace.count("PutIdle"), 1);
+            assert_eq!(trace.count("PutIdle ok"), 0, "{answer:?}");
+        }
+        assert_eq!(server.accepted(), 2);
+        server.no_leak().await;
+    }
+}
+
+/// A request that waits for the connection does not get it where there is more on it than was asked for.
+#[tokio::test]
+async fn who_waits_gets_no_forged_response() {
+    const FORGED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    let hold = Hold::new();
+    let held = hold.clone();
+    let server = Server::start(move |number, mut conn| {
+        let held = held.clone();
+        async move {
+            conn.head().await;
+            held.wait(1).await;
+            conn.send(if number == 0 { FORGED } else { OK }).await;
+            conn.closed().await;
+        }
+    })
+    .await;
+    let transport = Transport::builder().max_conns_per_host(Some(1)).build().unwrap();
+    let traces = [Recorder::default(), Recorder::default()];
+    let first = spawn(&transport, server.get(), &traces[0]);
+    until(|| traces[0].count("WroteRequest") == 1).await;
+    let second = spawn(&transport, server.request(Method::POST, "x"), &traces[1]);
+    until(|| traces[1].count("PoolWait") == 1).await;
+    hold.release();
+    for request in [first, second] {
+        assert_eq!(soon(request).await.unwrap().unwrap(), (200, "ok".to_owned()));
+    }
+    assert_eq!(traces[1].only(&["GotConn"]), ["GotConn reused=false was_idle=false before=0"]);
+    drop(transport);
+    server.no_leak().await;
+}
+
+/// As in Go, no connection at all would be no limit to ask for.
+#[tokio::test]
+async fn a_limit_of_no_connections_is_none() {
+    let server = Server::always(OK).await;
+    let transport = Transport::builder().max_conns_per_host(Some(0)).build().unwrap();
+    let response = send(&transport, server.get(), &Recorder::default()).await.unwrap();
+    assert_eq!(read(response).await.0, 200);
+    drop(transport);
     server.no_leak().await;
 }
