@@ -64,6 +64,7 @@ mod body;
 pub mod client;
 pub mod connect;
 mod error;
+mod field_values;
 pub mod hijack;
 mod round_trip;
 pub mod server;

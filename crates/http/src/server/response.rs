@@ -9,6 +9,7 @@ use http_body::Body as _;
 use rosn_h1::{Framing, Method, RequestHead, Version, is_forbidden_trailer};
 
 use crate::Body;
+use crate::field_values::{content_length, has_member, members, members_of};
 
 /// What of the request decides how its response is sent.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub(super) fn plan(
     }
     let headers = response.headers();
     let (framing, length) = framing(response, asked)?;
-    let says_close = has_token(headers, &header::CONNECTION, "close");
+    let says_close = has_member(headers, &header::CONNECTION, "close");
     let keep = keep && !says_close && framing != Framing::UntilClose;
     put_status(status, out);
     put_fields(headers, is_framing, out);
@@ -94,12 +95,13 @@ fn check_switch(headers: &HeaderMap, asked: &Asked) -> Result<(), &'static str> 
     let Some(offered) = &asked.upgrade else {
         return Err("switched the protocol without having been asked to");
     };
-    let mut chosen = headers.get_all(header::UPGRADE).iter().flat_map(tokens).peekable();
+    let mut chosen = members(headers, &header::UPGRADE).peekable();
     if chosen.peek().is_none() {
         return Err("switched the protocol without saying to which");
     }
-    let is_offered =
-        |token: &[u8]| offered.iter().flat_map(tokens).any(|one| one.eq_ignore_ascii_case(token));
+    let is_offered = |token: &[u8]| {
+        offered.iter().flat_map(members_of).any(|one| one.eq_ignore_ascii_case(token))
+    };
     if chosen.all(is_offered) { Ok(()) } else { Err("switched to a protocol that was not offered") }
 }
 
@@ -118,7 +120,7 @@ fn switch(
     put_fields(headers, is_framing, out);
     put_date(headers, date, out);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
-        && !has_token(headers, &header::CONNECTION, "upgrade")
+        && !has_member(headers, &header::CONNECTION, "upgrade")
     {
         put_field(b"Connection", b"Upgrade", out);
     }
@@ -131,7 +133,8 @@ fn framing(
     response: &Response<Body>,
     asked: &Asked,
 ) -> Result<(Framing, Option<u64>), &'static str> {
-    let announced = announced(response.headers())?;
+    let announced = content_length(response.headers())
+        .map_err(|_| "made a Content-Length that is not one number")?;
     let exact = response.body().size_hint().exact();
     match response.status() {
         StatusCode::NO_CONTENT => return Ok((Framing::None, None)),
@@ -150,28 +153,6 @@ fn framing(
         (None, None) if asked.version == Version::Http10 => Ok((Framing::UntilClose, None)),
         (None, None) => Ok((Framing::Chunked, None)),
     }
-}
-
-/// What the handler says about the length.
-fn announced(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    match (digits.and_then(|digits| digits.parse().ok()), values.next()) {
-        (Some(length), None) => Ok(Some(length)),
-        _ => Err("made a Content-Length that is not one number"),
-    }
-}
-
-fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
-    let mut all = headers.get_all(name).iter().flat_map(tokens);
-    all.any(|token| token.eq_ignore_ascii_case(wanted.as_bytes()))
-}
-
-/// The members of a list, RFC 9110 section 5.6.1.
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    let members = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    members.filter(|member| !member.is_empty())
 }
 
 /// The fields that this crate writes itself.

@@ -10,6 +10,7 @@ use rosn_trace::{Event, Interest, TraceHandle};
 
 use super::connection::Connection;
 use crate::error::Kind;
+use crate::field_values::{content_length, has_member};
 use crate::{Body, Error, Phase};
 
 /// What follows from the head of a request.
@@ -40,8 +41,9 @@ impl Head {
     ) -> Result<Self, Error> {
         let headers = &parts.headers;
         let (framing, says_length) = framing(&parts, body)?;
-        let wants_upgrade = headers.contains_key(UPGRADE) && has_option(headers, "upgrade");
-        let closes = has_option(headers, "close");
+        let wants_upgrade =
+            headers.contains_key(UPGRADE) && has_member(headers, &CONNECTION, "upgrade");
+        let closes = has_member(headers, &CONNECTION, "close");
         let has_body = !matches!(framing, Framing::None | Framing::Length(0));
         Ok(Self {
             host: host(&parts)?,
@@ -174,7 +176,8 @@ fn is_host_byte(byte: &u8) -> bool {
 /// How the end of the body is shown, and whether the head says it.
 fn framing(parts: &request::Parts, body: &Body) -> Result<(Framing, bool), Error> {
     let known = body.size_hint().exact();
-    let length = content_length(&parts.headers)?;
+    let length = content_length(&parts.headers)
+        .map_err(|_| refused("its Content-Length is not one number"))?;
     let chunked = is_chunked(&parts.headers)?;
     if parts.method == Method::CONNECT {
         let is_empty = known == Some(0) && length.is_none_or(|length| length == 0) && !chunked;
@@ -199,17 +202,6 @@ fn framing(parts: &request::Parts, body: &Body) -> Result<(Framing, bool), Error
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    let mut given = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(value) = given.next() else { return Ok(None) };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let length = digits.and_then(|text| text.parse::<i64>().ok());
-    match (length, given.next()) {
-        (Some(length), None) => Ok(Some(length.unsigned_abs())),
-        _ => Err(refused("its Content-Length is not one number")),
-    }
-}
-
 fn is_chunked(headers: &HeaderMap) -> Result<bool, Error> {
     let mut given = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(value) = given.next() else { return Ok(false) };
@@ -221,15 +213,6 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, Error> {
 
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// Whether Connection has this option.
-fn has_option(headers: &HeaderMap, option: &str) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .any(|own| own.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
 }
 
 fn refused(what: &'static str) -> Error {

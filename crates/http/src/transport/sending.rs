@@ -20,6 +20,7 @@ use super::retry::Lost;
 use crate::body::Received;
 use crate::connect::Target;
 use crate::error::Kind;
+use crate::field_values::members;
 use crate::{Body, Error, Phase};
 
 /// What is the same for all attempts of a request.
@@ -138,21 +139,15 @@ impl Sending<'_> {
     /// RFC 9110 section 7.8: a server switches to nothing else than what it was offered.
     fn check_upgrade(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Error> {
         let offered = |protocol: &[u8]| {
-            tokens(&self.head.parts.headers).any(|own| own.eq_ignore_ascii_case(protocol))
+            members(&self.head.parts.headers, &UPGRADE)
+                .any(|own| own.eq_ignore_ascii_case(protocol))
         };
-        if status != StatusCode::SWITCHING_PROTOCOLS || tokens(headers).all(offered) {
+        if status != StatusCode::SWITCHING_PROTOCOLS || members(headers, &UPGRADE).all(offered) {
             return Ok(());
         }
         let what = "the server switched to a protocol that it was not offered";
         Err(Error::of(Phase::Upgrade, Kind::Parse).what(what))
     }
-}
-
-/// The protocols of the fields Upgrade.
-fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let values = headers.get_all(UPGRADE).into_iter();
-    let tokens = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    tokens.map(<[u8]>::trim_ascii)
 }
 
 /// A connection is wanted. Says what came of it, also where the request is dropped.
