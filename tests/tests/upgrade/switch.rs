@@ -169,6 +169,9 @@ fn without_a_switch_it_stays_http() {
         let response = client.read_response();
         assert_eq!((response.status, response.body.as_slice()), (status, &b"hello"[..]));
         assert_eq!(response.header("connection").as_deref(), Some("close"));
+        // RFC 9110 section 15.5.22 wants it in 426; elsewhere it concerns the upstream's connection alone.
+        let named = response.header("upgrade");
+        assert_eq!(named.as_deref(), (status == 426).then_some("tcp"));
         client.shutdown_write();
         assert!(says_no_more(&mut client));
         // The upstream's connection goes on to serve requests, and gets none.

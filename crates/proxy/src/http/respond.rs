@@ -106,11 +106,10 @@ impl Respond for Responder<'_> {
         if framing == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if sending.switch.is_made_by(response.status()) {
-            tunnel::encode_switched(response, bytes, out);
-        } else {
+        if !sending.switch.is_made_by(response.status()) {
             reply::connection(sending.version, self.keep, out);
         }
+        tunnel::encode_upgrade(response, bytes, out);
         out.extend_from_slice(b"\r\n");
         framing
     }

@@ -173,14 +173,19 @@ impl Switch {
     }
 }
 
-/// Appends the fields that tell the client what its connection has become; nothing after CONNECT.
-pub(super) fn encode_switched(response: &ResponseHead, bytes: &[u8], out: &mut Vec<u8>) {
-    if response.status() == 101 {
+/// Appends the fields that tell the client what its connection has become (101), or would have to (426, RFC 9110
+/// section 15.5.22); nothing for other responses.
+pub(super) fn encode_upgrade(response: &ResponseHead, bytes: &[u8], out: &mut Vec<u8>) {
+    if matches!(response.status(), 101 | 426) {
         upgrade_fields(protocols(response.fields(), bytes), out);
     }
 }
 
 fn upgrade_fields<'a>(protocols: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
+    let mut protocols = protocols.peekable();
+    if protocols.peek().is_none() {
+        return;
+    }
     out.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
     for (at, protocol) in protocols.enumerate() {
         out.extend_from_slice(if at > 0 { b", " } else { b"" });
