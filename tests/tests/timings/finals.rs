@@ -84,7 +84,7 @@ fn tcp_proxy_asks_once() {
     wait_until("it has failed", || refused(&rosn) == 1.0);
     rosn.settled();
     assert_eq!(origin.connections(), 1);
-    assert!(rosn.log().contains("upstream_handshake_failure"), "{}", rosn.log());
+    wait_until("its log", || rosn.log().contains("upstream_handshake_failure"));
 }
 
 fn read_to_end_or_reset(client: &mut std::net::TcpStream) {
