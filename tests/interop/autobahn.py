@@ -12,11 +12,10 @@ The transport carries bytes, so not every case can pass to the letter: RULES say
 import argparse
 import asyncio
 import contextlib
-import sys
 
 from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
 
-from harness import End, Folder, Origin, Rosn, echo, shortened
+from harness import End, Folder, Origin, Rosn, conclude, echo, shortened
 
 PASSED = ("OK", "NON-STRICT", "INFORMATIONAL")
 
@@ -150,12 +149,7 @@ async def main():
         failures += 1
         print(f"FAILED the dialer ran {len(dialed)} cases of {len(ran)}")
     passed = len(ran) + len(dialed) - failures
-    if failures:
-        print(f"logs in {folder.path}")
-    else:
-        folder.remove()
-    print(f"{passed} passed, {failures} failed")
-    sys.exit(1 if failures else 0)
+    conclude(folder, passed, failures)
 
 
 if __name__ == "__main__":

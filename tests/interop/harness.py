@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import traceback
 
@@ -331,3 +333,22 @@ async def run(cases, chosen: list[str], limit: float = 60) -> tuple[int, int]:
             passed += 1
             print(f"ok     {name}", flush=True)
     return passed, failed
+
+
+def cases_of(suites, setup):
+    """The cases of suites by name, each a coroutine function that takes the setup, for run()."""
+    return [
+        (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))
+        for suite, members in suites.items()
+        for case in members
+    ]
+
+
+def conclude(folder: "Folder", passed: int, failed: int):
+    """Says how many passed, keeps the logs of failures, and ends the program. That nothing ran is a failure, too."""
+    if failed:
+        print(f"logs in {folder.path}")
+    else:
+        folder.remove()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed or not passed else 0)

@@ -10,11 +10,10 @@ output has, or its beginning, such as `quic` or `http listener`.
 import argparse
 import asyncio
 import dataclasses
-import functools
 import logging
 import sys
 
-from harness import Folder, Rosn, run
+from harness import Folder, Rosn, cases_of, conclude, run
 from peers import http2, quic, websocket
 
 SUITES = {"http": http2.CASES, "quic": quic.CASES, "ws": websocket.CASES}
@@ -41,18 +40,8 @@ async def main():
     # It also tells of refusals, which are what some cases want.
     logging.getLogger("quic").setLevel(logging.CRITICAL)
     setup = Setup(options.rosn, Folder("peers").issue())
-    cases = [
-        (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))
-        for suite, members in SUITES.items()
-        for case in members
-    ]
-    passed, failed = await run(cases, options.names)
-    if failed:
-        print(f"logs in {setup.folder.path}")
-    else:
-        setup.folder.remove()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    passed, failed = await run(cases_of(SUITES, setup), options.names)
+    conclude(setup.folder, passed, failed)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
-import functools
 import pathlib
 import resource
-import sys
 
-from harness import End, Folder, Rosn, run, same
+from harness import End, Folder, Rosn, cases_of, conclude, run, same
 from through import browser, cases, connect, docker, hostile, websocket
 
 SUITES = {
@@ -83,19 +81,12 @@ async def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard % (1 << 63), max(soft, 8192)), hard))
     setup = Setup(options.rosn, Folder("tunnels").issue(), options.node.absolute(), options.direct)
-    members = [
-        (f"{suite} {case.__name__.replace('_', ' ')}", functools.partial(case, setup))
+    fit = {
+        suite: [case for case in members if not (options.direct and getattr(case, "needs_rosn", False))]
         for suite, members in SUITES.items()
-        for case in members
-        if not (options.direct and getattr(case, "needs_rosn", False))
-    ]
-    passed, failed = await run(members, options.names, limit=150)
-    if failed:
-        print(f"logs in {setup.folder.path}")
-    else:
-        setup.folder.remove()
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(1 if failed or not passed else 0)
+    }
+    passed, failed = await run(cases_of(fit, setup), options.names, limit=150)
+    conclude(setup.folder, passed, failed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! Classes of bytes, as RFC 9110 section 5.6 and RFC 3986 define them.
 
 /// Whether `byte` may be in a token, RFC 9110 section 5.6.2.
-pub(crate) fn is_token(byte: u8) -> bool {
+pub fn is_token(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// The elements of a comma-separated list without the empty ones, RFC 9110 section 5.6.1.
-pub(crate) fn list(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&byte| byte == b',').map(trim).filter(|element| !element.is_empty())
 }
 

@@ -69,6 +69,7 @@ mod span;
 mod target;
 
 pub use body::{BodyDecoder, BodyEncoder, Decoded, Frame, is_forbidden_trailer};
+pub use bytes::{is_token, list};
 pub use error::{BodyError, FieldError, RequestError, ResponseError};
 pub use field::Field;
 pub use framing::Framing;

@@ -1,19 +1,16 @@
-//! What field values say that client and server both have to understand.
+//! Field values that several parts understand or write.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use rosn_h1::list;
 
-/// The members of the lists in all fields of this name, RFC 9110 section 5.6.1.
+/// The members of the lists in all fields of this name.
 pub(crate) fn members<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'a [u8]> {
-    headers.get_all(name).into_iter().flat_map(members_of)
-}
-
-/// The members of a list.
-pub(crate) fn members_of(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    let members = value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-    members.filter(|member| !member.is_empty())
+    headers.get_all(name).into_iter().flat_map(|value| list(value.as_bytes()))
 }
 
 /// Whether the lists in the fields of this name have this member, in any case.
@@ -34,6 +31,15 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotOneN
         (Some(length), None) => Ok(Some(length.unsigned_abs())),
         _ => Err(NotOneNumber),
     }
+}
+
+/// What tells a server or a proxy who asks (RFC 7617), marked as sensitive.
+pub(crate) fn basic(user: &[u8], password: &[u8]) -> HeaderValue {
+    let encoded = STANDARD.encode([user, b":", password].concat());
+    let mut value =
+        HeaderValue::try_from(format!("Basic {encoded}")).expect("base64 is made of visible ASCII");
+    value.set_sensitive(true);
+    value
 }
 
 /// See [`content_length`].

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::diagnostic::Fault;
 use crate::format::{self as raw, ConnectUpstream as RawUpstream, Field, HttpTunnel};
 
+use super::stream::is_token;
 use super::stream_proxy;
 
 /// `tunnel` of a route or of `proxy`.
@@ -38,11 +39,6 @@ fn upgrades(raw: &raw::Upgrades, context: &mut Context<'_>) -> Upgrades {
 
 /// RFC 9110 section 7.8: a token, and a version behind a slash.
 fn is_protocol(text: &str) -> bool {
-    let is_token = |text: &str| {
-        let in_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        !text.is_empty() && text.bytes().all(in_token)
-    };
     let (name, version) = text.split_once('/').unwrap_or((text, "0"));
     is_token(name) && is_token(version)
 }

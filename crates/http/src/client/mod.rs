@@ -16,6 +16,7 @@ use crate::error::Kind;
 use crate::{Body, Error, Phase, RoundTrip};
 pub use cookies::CookieJar;
 pub use hop::Hop;
+pub use redirect::take_credentials;
 use redirect::{Next, Redirected};
 
 /// How many redirects are followed (Go's number).

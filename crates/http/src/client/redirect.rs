@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
     CONTENT_TYPE, COOKIE, EXPECT, HOST, LOCATION, PROXY_AUTHORIZATION, REFERER, TRAILER,
@@ -20,6 +18,7 @@ use url::Url;
 use super::Hop;
 use crate::connect::{Target, from_url};
 use crate::error::Kind;
+use crate::field_values::basic;
 use crate::{Body, Error, Phase};
 
 /// What is only for the first server, and for those that belong to it.
@@ -166,20 +165,18 @@ fn belongs(next: &Target, first: &Target) -> bool {
     same_host && same_port && next.scheme >= first.scheme
 }
 
-/// Moves user and password from the URI to Authorization, where there is none yet.
-fn take_credentials(uri: &mut Uri, headers: &mut HeaderMap) {
+/// Moves user and password from a URI to Authorization (RFC 7617, marked as sensitive), where there is none yet.
+///
+/// A [`Client`](super::Client) does so itself; this is for who shows the URI, or sends the request by something else.
+pub fn take_credentials(uri: &mut Uri, headers: &mut HeaderMap) {
     let Some((user, host)) = uri.authority().and_then(|whole| whole.as_str().rsplit_once('@'))
     else {
         return;
     };
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let mut plain: Vec<u8> = percent_decode_str(user).collect();
-    plain.push(b':');
-    plain.extend(percent_decode_str(password));
-    let encoded = format!("Basic {}", STANDARD.encode(plain));
+    let plain = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let value = basic(&plain(user), &plain(password));
     let host = host.parse::<Authority>();
-    let mut value = HeaderValue::try_from(encoded).expect("base64 is made of visible ASCII");
-    value.set_sensitive(true);
     headers.entry(AUTHORIZATION).or_insert(value);
     let mut parts = std::mem::take(uri).into_parts();
     parts.authority = host.ok();

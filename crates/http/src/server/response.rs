@@ -6,10 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
-use rosn_h1::{Framing, Method, RequestHead, Version, is_forbidden_trailer};
+use rosn_h1::{Framing, Method, RequestHead, Version, is_forbidden_trailer, list};
 
 use crate::Body;
-use crate::field_values::{content_length, has_member, members, members_of};
+use crate::field_values::{content_length, has_member, members};
 
 /// What of the request decides how its response is sent.
 #[derive(Debug)]
@@ -100,7 +100,10 @@ fn check_switch(headers: &HeaderMap, asked: &Asked) -> Result<(), &'static str> 
         return Err("switched the protocol without saying to which");
     }
     let is_offered = |token: &[u8]| {
-        offered.iter().flat_map(members_of).any(|one| one.eq_ignore_ascii_case(token))
+        offered
+            .iter()
+            .flat_map(|value| list(value.as_bytes()))
+            .any(|one| one.eq_ignore_ascii_case(token))
     };
     if chosen.all(is_offered) { Ok(()) } else { Err("switched to a protocol that was not offered") }
 }

@@ -18,7 +18,6 @@ use super::attempt::RequestBody;
 use super::converse::{Done, converse};
 use super::exchange::{Exchange, RequestFields};
 use super::failure::{Failure, Flags};
-use super::record::is_idempotent;
 use super::retry::{Decision, Tried, may_retry};
 use super::tunnel::{Switch, Switched};
 use super::{End, Next, connect};
@@ -115,7 +114,7 @@ pub(crate) async fn run(
         try_timeout: try_timeout.filter(|timeout| !timeout.is_zero()).map(nanos),
         method: head.method(),
         version: head.version(),
-        idempotent: is_idempotent(head.method()),
+        idempotent: head.method().is_idempotent(),
         tunnel: &proxy.tunnel,
         switch,
     };

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rosn_cluster::Endpoint;
 use rosn_config::checked::{self, Network};
 use rosn_config::{Variable, Variables};
-use rosn_h1::{Method, RequestHead};
+use rosn_h1::RequestHead;
 use rosn_net::{ConnInfo, PeerAddr};
 
 use super::failure::Flags;
@@ -320,12 +320,6 @@ fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let at = memchr::memchr(b'=', pair)?;
         (pair[..at] == *name.as_bytes()).then(|| &pair[at + 1..])
     })
-}
-
-/// Whether a request may be sent again although it may have been carried out (RFC 9110 section 9.2.2).
-pub(crate) fn is_idempotent(method: Method) -> bool {
-    use Method::{Delete, Get, Head, Options, Put, Trace};
-    matches!(method, Get | Head | Options | Trace | Put | Delete)
 }
 
 #[cfg(test)]

@@ -76,8 +76,7 @@ pub(super) fn is_asked(head: &RequestHead, bytes: &[u8]) -> bool {
 /// The protocols in `Upgrade`, in order.
 fn protocols<'a>(fields: &'a [Field], bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let values = fields.iter().filter(|field| field.id == Name::Upgrade);
-    let all = values.flat_map(|field| field.value.of(bytes).split(|byte| *byte == b','));
-    all.map(<[u8]>::trim_ascii).filter(|protocol| !protocol.is_empty())
+    values.flat_map(|field| rosn_h1::list(field.value.of(bytes)))
 }
 
 /// A client that offers this must live with HTTP/1.1, and does.
@@ -87,7 +86,7 @@ fn is_h2c(protocol: &[u8]) -> bool {
 
 /// RFC 9110 section 7.8: a token, and a version behind a slash.
 fn is_protocol(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(byte))
+    text.iter().all(|&byte| rosn_h1::is_token(byte) || byte == b'/')
 }
 
 impl Switch {
@@ -160,10 +159,8 @@ impl Switch {
         let Self::Upgrade(offer) = self else {
             return Err(Failure::Unexpected("the upstream switched protocols unasked"));
         };
-        let offered = |protocol: &[u8]| {
-            let mut all = offer.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-            all.any(|one| one.eq_ignore_ascii_case(protocol))
-        };
+        let offered =
+            |protocol: &[u8]| rosn_h1::list(offer).any(|one| one.eq_ignore_ascii_case(protocol));
         let mut chosen = protocols(response.fields(), bytes).peekable();
         if chosen.peek().is_none() || !chosen.all(offered) {
             let what = "the upstream switched to a protocol that was not offered";

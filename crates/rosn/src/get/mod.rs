@@ -62,11 +62,7 @@ async fn one(args: &GetArgs, plan: &Plan) -> Outcome {
         url: plan.uri().to_string(),
         ..Outcome::default()
     };
-    let sent = match args.follow {
-        true => plan.client.request(request).await,
-        false => plan.transport.send(request).await,
-    };
-    match sent {
+    match plan.client.request(request).await {
         Ok(response) => receive(args, response, &mut outcome).await,
         Err(error) => outcome.error = Some(Failure::of(&error)),
     }

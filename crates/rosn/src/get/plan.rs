@@ -3,17 +3,14 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use anyhow::{Context as _, Result, anyhow};
+use http::header::{ACCEPT, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request, Uri};
-use percent_encoding::percent_decode_str;
 use rosn_base::Addr;
-use rosn_http::client::Client;
-use rosn_http::connect::{ConnectOptions, Proxies};
+use rosn_http::client::{Client, take_credentials};
+use rosn_http::connect::{self, ConnectOptions, Proxies};
 use rosn_http::{Body, Transport};
 use rosn_tls::Pem;
 
@@ -22,7 +19,6 @@ use crate::cli::GetArgs;
 
 /// A request that can be sent again and again.
 pub(super) struct Plan {
-    pub(super) transport: Arc<Transport>,
     pub(super) client: Client,
     method: Method,
     uri: Uri,
@@ -63,9 +59,9 @@ impl Plan {
             None if args.data.is_some() => Method::POST,
             None => Method::GET,
         };
-        let transport = Arc::new(transport(args)?);
-        let client = Client::new(Arc::clone(&transport));
-        Ok(Self { transport, client, method, uri, headers: headers(args, user)?, body })
+        let client = Client::new(transport(args)?);
+        let client = if args.follow { client } else { client.with_max_redirects(0) };
+        Ok(Self { client, method, uri, headers: headers(args, user)?, body })
     }
 
     pub(super) fn request(&self) -> Request<Body> {
@@ -84,35 +80,19 @@ impl Plan {
     }
 }
 
-/// The URL, http:// where it has no scheme, and what its user and password become in Authorization.
-fn uri(text: &str) -> Result<(Uri, Option<HeaderValue>)> {
-    let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    // Faults do not show the URL: it may hold a password.
-    let mut url = url::Url::parse(&text).context("the URL")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        bail!("`{}://` is no scheme that can be asked: http or https", url.scheme());
-    }
-    let user = (!url.username().is_empty() || url.password().is_some()).then(|| {
-        let decode = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-        let pair = [decode(url.username()), decode(url.password().unwrap_or_default())];
-        let mut value =
-            HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair.join(&b':'))))
-                .expect("base64 has no other characters");
-        value.set_sensitive(true);
-        value
-    });
-    // Both can be set: the scheme is http or https.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.set_fragment(None);
-    // The parser has made punycode of the host, and escaped the path.
-    Ok((url.as_str().parse().context("the URL")?, user))
+/// The URL, http:// where it has no scheme, and its user and password as Authorization.
+fn uri(text: &str) -> Result<(Uri, HeaderMap)> {
+    let mut uri = match text.contains("://") {
+        true => connect::uri(text),
+        false => connect::uri(&format!("http://{text}")),
+    }?;
+    let mut headers = HeaderMap::new();
+    take_credentials(&mut uri, &mut headers);
+    Ok((uri, headers))
 }
 
-fn headers(args: &GetArgs, user: Option<HeaderValue>) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    if let Some(user) = user {
-        headers.insert(AUTHORIZATION, user);
-    }
+/// Adds what the command line says to those of the URL.
+fn headers(args: &GetArgs, mut headers: HeaderMap) -> Result<HeaderMap> {
     let own = concat!("rosn/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(own));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -204,7 +184,7 @@ mod tests {
         assert_eq!(shown("http://bücher.example/a b#c"), "http://xn--bcher-kva.example/a%20b");
         let (uri_of_user, user) = uri("http://a%40b:c@example.com/").unwrap();
         assert_eq!(
-            (uri_of_user.host(), user.unwrap().as_bytes()),
+            (uri_of_user.host(), user["authorization"].as_bytes()),
             (Some("example.com"), &b"Basic YUBiOmM="[..])
         );
         assert!(uri("ftp://example.com/").is_err());

@@ -120,7 +120,7 @@ pub(super) fn check_value(value: &str, span: Span, context: &mut Context<'_>) {
 }
 
 /// Whether a text is a token (RFC 9110, section 5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
+pub(in crate::check) fn is_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(fits)
 }

@@ -11,6 +11,8 @@ mod tls;
 mod tls_version;
 mod web;
 
+pub(super) use http_header::is_token;
+
 #[cfg(test)]
 mod tests;
 

@@ -9,14 +9,13 @@ pub(super) mod socks;
 use std::fmt;
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use rosn_base::Addr;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::field_values::basic;
 pub use choose::Proxies;
 pub use http_connect::ProxyHeaders;
 pub(super) use socks::Destination;
@@ -85,11 +84,7 @@ impl Proxy {
     /// What to send it in Proxy-Authorization (RFC 7617), marked as sensitive.
     pub fn authorization(&self) -> Option<HeaderValue> {
         let Credentials { user, password } = self.credentials.as_ref()?;
-        let encoded = STANDARD.encode([user, &b":"[..], password].concat());
-        let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
-            .expect("base64 is made of visible ASCII");
-        value.set_sensitive(true);
-        Some(value)
+        Some(basic(user, password))
     }
 
     pub(super) fn scheme(&self) -> ProxyScheme {
