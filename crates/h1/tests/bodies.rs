@@ -191,3 +191,26 @@ fn content_is_framed() {
     assert_eq!(encoder.finish(b"", &mut out), Ok(()));
     assert_eq!(out, b"0\r\nA: b\r\n\r\n");
 }
+
+#[test]
+fn a_body_without_framing_keeps_to_its_length_and_ends_when_told() {
+    let limits = Limits::default();
+    let mut body = BodyDecoder::unframed(Some(3), &limits);
+    assert_eq!((body.take(2), body.is_end()), (Ok(()), false));
+    assert_eq!(body.take(2), Err(TooLong));
+    assert_eq!(body.end(b""), Err(TooLong), "it stays broken");
+
+    let mut body = BodyDecoder::unframed(Some(3), &limits);
+    assert_eq!((body.take(2), body.end(b"")), (Ok(()), Err(Truncated)));
+
+    let mut body = BodyDecoder::unframed(None, &limits);
+    assert_eq!(body.take(5), Ok(()));
+    assert_eq!(body.end(b"grpc-status: 0\r\ncontent-length: 1\r\nx: y\r\n"), Ok(()));
+    assert_eq!(body.trailers(), b"grpc-status: 0\r\nx: y\r\n", "without the forbidden one");
+    assert_eq!(body.take(1), Err(TooLong), "after the end");
+
+    let mut body = BodyDecoder::unframed(None, &Limits { trailer_bytes: 4, ..limits });
+    assert_eq!(body.end(b"a: b\r\n"), Err(TrailersTooLarge));
+    let mut body = BodyDecoder::unframed(None, &limits);
+    assert_eq!(body.end(b"a: b"), Err(Truncated));
+}

@@ -27,6 +27,7 @@
 mod accept;
 mod context;
 mod details;
+mod h2;
 mod http;
 mod snapshot;
 mod stats;

@@ -105,7 +105,10 @@ async fn run(
     timer: &Timer,
     idle: u64,
 ) -> TunnelEnd {
-    let (stream, held) = connection.into_parts();
+    // It fails only for a stream of HTTP/2, which this never is.
+    let Some((stream, held)) = connection.into_parts() else {
+        return TunnelEnd { a_to_b: 0, b_to_a: 0, reason: TunnelReason::Shutdown };
+    };
     let mut tunnel = Tunnel::new(client, stream, b"", b"");
     let mut counted = (0, 0);
     let bounds = Bounds { idle, lifetime: NEVER };

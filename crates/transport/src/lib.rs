@@ -61,7 +61,7 @@ mod ws;
 #[cfg(unix)]
 pub use domain_socket::DomainSocket;
 pub use error::TransportError;
-pub use http::Http;
+pub use http::{Http, http2_tunnel};
 pub use mkcp::Mkcp;
 pub use quic::Quic;
 pub use registry::Registry;

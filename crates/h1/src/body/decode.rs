@@ -36,6 +36,8 @@ pub struct BodyDecoder {
 enum State {
     Length(u64),
     UntilClose,
+    /// Another protocol has taken the content out of its frames; so much is still announced, if that was.
+    Unframed(Option<u64>),
     /// In the digits of a chunk size; the number so far, or `None` before the first digit.
     Size(Option<u64>),
     Extension(u64, Extension),
@@ -88,6 +90,64 @@ impl BodyDecoder {
         }
     }
 
+    /// A decoder of one body that comes without HTTP/1.1's framing, because another protocol (HTTP/2) has frames of
+    /// its own: see [`BodyDecoder::take`] and [`BodyDecoder::end`]. `length` is what Content-Length announced.
+    pub fn unframed(length: Option<u64>, limits: &Limits) -> Self {
+        Self { state: State::Unframed(length), ..Self::new(Framing::UntilClose, limits) }
+    }
+
+    /// Takes note of `count` bytes of the content of an unframed body.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLong`]: there is more than was announced (RFC 9113 section 8.1.1), or after the end.
+    pub fn take(&mut self, count: usize) -> Result<(), BodyError> {
+        match self.state {
+            State::Unframed(None) => Ok(()),
+            State::Unframed(Some(left)) if left >= count as u64 => {
+                self.state = State::Unframed(Some(left - count as u64));
+                Ok(())
+            }
+            State::Failed(error) => Err(error),
+            _ => self.fail(BodyError::TooLong),
+        }
+    }
+
+    /// Says that an unframed body has ended with these trailers, lines that each end in CRLF. Those that
+    /// [`BodyDecoder::trailers`] would not show are dropped.
+    ///
+    /// # Errors
+    /// [`BodyError::Truncated`]: less came than was announced. [`BodyError::Trailer`] and
+    /// [`BodyError::TrailersTooLarge`] as for other bodies.
+    pub fn end(&mut self, trailers: &[u8]) -> Result<(), BodyError> {
+        match self.state {
+            State::Unframed(None | Some(0)) => {}
+            State::End => return Ok(()),
+            State::Failed(error) => return Err(error),
+            _ => return self.fail(BodyError::Truncated),
+        }
+        let mut rest = trailers;
+        while !rest.is_empty() {
+            self.state = State::TrailerLine;
+            let count = match self.trailer_line(rest) {
+                Ok(count) => count,
+                Err(error) => return self.fail(error),
+            };
+            rest = &rest[count..];
+        }
+        match self.state {
+            State::TrailerLine => self.fail(BodyError::Truncated),
+            _ => {
+                self.state = State::End;
+                Ok(())
+            }
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> Result<(), BodyError> {
+        self.state = State::Failed(error);
+        Err(error)
+    }
+
     /// Decodes bytes of the body, in the order they were received, each once.
     ///
     /// All of `bytes` is consumed unless the body ends before. Chunk lines may together be as long
@@ -100,7 +160,7 @@ impl BodyDecoder {
         let decoded = match self.state {
             State::End => Decoded { data: 0..0, consumed: 0, end: true },
             State::Failed(error) => return Err(error),
-            State::UntilClose => {
+            State::UntilClose | State::Unframed(_) => {
                 Decoded { data: 0..bytes.len(), consumed: bytes.len(), end: false }
             }
             State::Length(left) => {
@@ -129,10 +189,7 @@ impl BodyDecoder {
                 Ok(())
             }
             State::Failed(error) => Err(error),
-            _ => {
-                self.state = State::Failed(BodyError::Truncated);
-                Err(BodyError::Truncated)
-            }
+            _ => self.fail(BodyError::Truncated),
         }
     }
 

@@ -102,6 +102,20 @@ impl BodyBuffer {
         poll_read(cx, stream, &mut self.bytes)
     }
 
+    /// Adds payload that came without HTTP/1.1's framing, as much as there is room for; how much that was.
+    ///
+    /// The caller makes sure that [`BodyBuffer::has_room`]; there are no raw bytes in such a body.
+    pub fn push(&mut self, payload: &[u8]) -> usize {
+        debug_assert_eq!(self.raw, self.bytes.len());
+        let room = self.bytes.room();
+        let count = room.len().min(payload.len());
+        room[..count].copy_from_slice(&payload[..count]);
+        self.bytes.filled(count);
+        self.payload = self.bytes.len();
+        self.raw = self.payload;
+        count
+    }
+
     /// Whether more can be read, after giving up what was kept for a replay where that helps.
     pub fn has_room(&mut self) -> bool {
         if self.bytes.room().is_empty() {

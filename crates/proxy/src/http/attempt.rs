@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 
 use rosn_base::Buf;
 use rosn_h1::{BodyDecoder, Framing, Limits, Method, Progress, ResponseHead, Version};
-use rosn_http::wire::{BodyBuffer, MessageWriter, WriteError, poll_read};
-use rosn_net::Stream;
+use rosn_http::wire::{BodyBuffer, WriteError, poll_read};
 
 use super::failure::Failure;
 use super::headers::Fields;
+use super::side::{Side, Writer};
 use super::tunnel::Switch;
 use crate::context::Worker;
+use crate::h2::Filled;
 
 /// Interim responses that are passed on before the upstream is given up.
 const MAX_INTERIM: u32 = 16;
@@ -53,12 +54,12 @@ pub(crate) trait Respond {
 /// Everything that one try needs.
 pub(crate) struct Attempt<'a, R> {
     pub(crate) worker: &'a Worker,
-    pub(crate) client: &'a mut Stream,
-    pub(crate) upstream: &'a mut Stream,
+    pub(crate) client: &'a mut Side,
+    pub(crate) upstream: &'a mut Side,
     /// Bytes of the client behind the head: pipelined requests, where this one has no body.
     pub(crate) inbound: &'a mut Buf,
     pub(crate) body: Option<&'a mut RequestBody>,
-    pub(crate) request: MessageWriter,
+    pub(crate) request: Writer,
     pub(crate) response: &'a mut ResponseHead,
     pub(crate) limits: &'a Limits,
     pub(crate) method: Method,
@@ -112,7 +113,7 @@ pub(crate) enum Down {
     /// Interim responses are being passed on; the count of bytes already written.
     Interim(usize),
     /// Its body flows.
-    Body { writer: MessageWriter, buffer: BodyBuffer, decoder: BodyDecoder },
+    Body { writer: Writer, buffer: BodyBuffer, decoder: BodyDecoder },
     /// All of it was written.
     Done { clean: bool },
 }
@@ -153,12 +154,12 @@ impl<R: Respond> Attempt<'_, R> {
     /// How many bytes moved in this try.
     pub(crate) fn traffic(&self) -> Traffic {
         let (writing, payload) = match &self.down {
-            Down::Body { writer, .. } => (writer.written, writer.payload),
+            Down::Body { writer, .. } => (writer.written(), writer.payload()),
             _ => (0, self.payload),
         };
         Traffic {
             from_client: self.read_from_client,
-            to_upstream: self.request.written,
+            to_upstream: self.request.written(),
             from_upstream: self.read_from_upstream,
             to_client: self.written_to_client + writing,
             payload,
@@ -210,12 +211,17 @@ impl<R: Respond> Attempt<'_, R> {
             if !body.buffer.has_room() {
                 continue; // raw bytes fill the buffer: decode them first
             }
-            match ready!(body.buffer.poll_fill(cx, self.client)) {
-                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::ClientGone)),
-                Ok(count) => {
+            let RequestBody { buffer, decoder, received, .. } = body;
+            match ready!(self.client.poll_fill(cx, buffer, decoder)) {
+                Filled::Bytes(count) => {
                     self.read_from_client += count as u64;
                     self.progress = self.worker.clock.refresh();
+                    // Of HTTP/1.1 they are counted when they have been decoded.
+                    *received += if self.client.is_http2() { count as u64 } else { 0 };
                 }
+                Filled::End => {}
+                Filled::Invalid(error) => return Poll::Ready(Err(Failure::ClientBody(error))),
+                Filled::Gone(_) => return Poll::Ready(Err(Failure::ClientGone)),
             }
         }
     }
@@ -236,24 +242,14 @@ impl<R: Respond> Attempt<'_, R> {
             match &mut self.down {
                 Down::Head => ready!(self.poll_head(cx))?,
                 Down::Interim(written) => {
-                    let rest = &self.buffers.0[*written..];
-                    if rest.is_empty() {
-                        let flush = std::pin::Pin::new(&mut *self.client);
-                        if ready!(tokio::io::AsyncWrite::poll_flush(flush, cx)).is_err() {
-                            return Poll::Ready(Err(Failure::ClientGone));
-                        }
-                        self.buffers.0.clear();
-                        self.down = Down::Head;
-                        continue;
+                    let before = *written;
+                    let passed = self.client.poll_interim(cx, &self.buffers.0, written);
+                    self.written_to_client += (*written - before) as u64;
+                    if ready!(passed).is_err() {
+                        return Poll::Ready(Err(Failure::ClientGone));
                     }
-                    let write = std::pin::Pin::new(&mut *self.client);
-                    match ready!(tokio::io::AsyncWrite::poll_write(write, cx, rest)) {
-                        Ok(count) if count > 0 => {
-                            *written += count;
-                            self.written_to_client += count as u64;
-                        }
-                        _ => return Poll::Ready(Err(Failure::ClientGone)),
-                    }
+                    self.buffers.0.clear();
+                    self.down = Down::Head;
                 }
                 Down::Body { writer, buffer, decoder } => {
                     let ended = match buffer.decode(decoder) {
@@ -275,13 +271,19 @@ impl<R: Respond> Attempt<'_, R> {
                     if !buffer.has_room() {
                         continue;
                     }
-                    match ready!(buffer.poll_fill(cx, self.upstream)) {
-                        Ok(0) => decoder.eof().map_err(|error| Failure::Broken(Some(error)))?,
-                        Ok(count) => {
+                    match ready!(self.upstream.poll_fill(cx, buffer, decoder)) {
+                        Filled::Bytes(count) => {
                             self.read_from_upstream += count as u64;
                             self.progress = self.worker.clock.refresh();
                         }
-                        Err(_) => return Poll::Ready(Err(Failure::Broken(None))),
+                        Filled::End => {}
+                        Filled::Gone(None) if !self.upstream.is_http2() => {
+                            decoder.eof().map_err(|error| Failure::Broken(Some(error)))?;
+                        }
+                        Filled::Invalid(error) => {
+                            return Poll::Ready(Err(Failure::Broken(Some(error))));
+                        }
+                        Filled::Gone(_) => return Poll::Ready(Err(Failure::Broken(None))),
                     }
                 }
                 Down::Done { .. } => return Poll::Ready(Ok(())),
@@ -293,49 +295,63 @@ impl<R: Respond> Attempt<'_, R> {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let is_sending = !self.request_done && self.request_failed.is_none();
         loop {
-            if let Some(received) = &mut self.received {
-                if !received.is_empty() {
-                    let bytes = received.unread();
-                    match self.response.parse(bytes, self.limits, self.method) {
-                        // The client may not go on before it has sent its request: RFC 9110 section 7.8.
-                        Ok(Progress::Complete(_))
-                            if is_sending && self.switch.is_made_by(self.response.status()) =>
-                        {
-                            return Poll::Pending;
-                        }
-                        Ok(Progress::Complete(len)) => return Poll::Ready(self.begin(len)),
-                        Ok(Progress::Partial) => {}
-                        Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
+            if let Some(received) = &mut self.received
+                && !received.is_empty()
+            {
+                let bytes = received.unread();
+                match self.response.parse(bytes, self.limits, self.method) {
+                    // The client may not go on before it has sent its request: RFC 9110 section 7.8.
+                    Ok(Progress::Complete(_))
+                        if is_sending && self.switch.is_made_by(self.response.status()) =>
+                    {
+                        return Poll::Pending;
                     }
-                }
-                if received.room().is_empty() {
-                    received.compact();
-                    if received.room().is_empty() {
-                        // The parser refuses what is longer than the limit before this grows past it.
-                        received.grow(received.capacity() * 2);
-                    }
-                }
-            } else {
-                // A buffer is taken only when there is something to read.
-                match ready!(self.upstream.poll_read_ready(cx)) {
-                    Ok(()) => self.received = Some(self.worker.upstream_buffers.take()),
-                    Err(error) => return Poll::Ready(Err(self.ended_early(Some(error)))),
+                    Ok(Progress::Complete(len)) => return Poll::Ready(self.begin(len)),
+                    Ok(Progress::Partial) => {}
+                    Err(error) => return Poll::Ready(Err(Failure::Protocol(error))),
                 }
             }
-            let received = self.received.as_mut().expect("it was made above");
-            match ready!(poll_read(cx, self.upstream, received)) {
+            let count = match ready!(self.poll_receive(cx)) {
                 Ok(0) => return Poll::Ready(Err(self.ended_early(None))),
-                Ok(count) => {
-                    self.read_from_upstream += count as u64;
-                    self.progress = self.worker.clock.refresh();
-                    if self.head_at == 0 {
-                        self.head_at = self.progress;
-                        self.respond.began(self.request_sent_at, self.head_at);
-                    }
-                }
+                Ok(count) => count,
                 Err(error) => return Poll::Ready(Err(self.ended_early(Some(error)))),
+            };
+            self.read_from_upstream += count as u64;
+            self.progress = self.worker.clock.refresh();
+            if self.head_at == 0 {
+                self.head_at = self.progress;
+                self.respond.began(self.request_sent_at, self.head_at);
             }
         }
+    }
+
+    /// Reads more of the response's head; how much that was.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let stream = match &mut *self.upstream {
+            Side::Http1(stream) => stream,
+            Side::Http2(stream) => {
+                let (kept, pool) = (&mut self.received, &self.worker.upstream_buffers);
+                let into = || kept.take().unwrap_or_else(|| pool.take());
+                let text = ready!(stream.poll_head(cx, self.method, into))?;
+                let count = text.len();
+                self.received = Some(text);
+                return Poll::Ready(Ok(count));
+            }
+        };
+        if self.received.is_none() {
+            // A buffer is taken only when there is something to read.
+            ready!(stream.poll_read_ready(cx))?;
+            self.received = Some(self.worker.upstream_buffers.take());
+        }
+        let received = self.received.as_mut().expect("it was made above");
+        if received.room().is_empty() {
+            received.compact();
+            if received.room().is_empty() {
+                // The parser refuses what is longer than the limit before this grows past it.
+                received.grow(received.capacity() * 2);
+            }
+        }
+        poll_read(cx, stream, received)
     }
 
     fn ended_early(&mut self, error: Option<std::io::Error>) -> Failure {
@@ -390,9 +406,9 @@ impl<R: Respond> Attempt<'_, R> {
         let mut buffer = self.received.take().expect("a head was parsed");
         buffer.consume(len);
         self.down = Down::Body {
-            writer: MessageWriter::new(head, tail, framing),
+            writer: self.client.writer(head, tail, framing, self.switched.is_some()),
             buffer: BodyBuffer::new(buffer, false),
-            decoder: BodyDecoder::new(response.framing(), self.limits),
+            decoder: self.upstream.decoder(response.framing(), self.limits),
         };
         Ok(())
     }
@@ -402,8 +418,8 @@ impl<R: Respond> Attempt<'_, R> {
         let Down::Body { writer, buffer, .. } = std::mem::replace(&mut self.down, done) else {
             return;
         };
-        self.written_to_client += writer.written;
-        self.payload = writer.payload;
+        self.written_to_client += writer.written();
+        self.payload = writer.payload();
         self.buffers = writer.into_buffers();
         let clean = buffer.raw().is_empty();
         if let Some(early) = &mut self.switched {
@@ -415,16 +431,23 @@ impl<R: Respond> Attempt<'_, R> {
 
     /// Looks whether the client is gone, or sends more requests, while the response is awaited.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let stream = match &mut *self.client {
+            Side::Http1(stream) => stream,
+            Side::Http2(stream) => {
+                ready!(stream.poll_gone(cx));
+                return Poll::Ready(Err(Failure::ClientGone));
+            }
+        };
         while !self.client_eof {
             let read = match self.body.as_deref_mut() {
                 None if self.inbound.room().is_empty() => return Poll::Pending,
-                None => poll_read(cx, self.client, self.inbound),
+                None => poll_read(cx, stream, self.inbound),
                 // The body was sent whole: its buffer takes what follows it.
                 Some(body) => {
                     if body.buffer.is_full() {
                         return Poll::Pending;
                     }
-                    body.buffer.poll_fill(cx, self.client)
+                    body.buffer.poll_fill(cx, stream)
                 }
             };
             match ready!(read) {

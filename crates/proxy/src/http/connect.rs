@@ -122,7 +122,7 @@ pub(super) async fn answer(
     exchange.encode_edits(sending.route, sending.listener, &mut out);
     out.extend_from_slice(b"\r\n");
     (exchange.record.status, exchange.record.details) = (200, details::CONNECTED);
-    let written = exchange.connection.write_all(&out, REPLY_TIMEOUT).await;
+    let written = exchange.connection.write_message(&out, true, REPLY_TIMEOUT).await;
     exchange.slot.down.0 = out;
     worker.clock.refresh();
     written.map_err(|_| Failure::ClientGone)?;

@@ -38,12 +38,12 @@ pub(super) async fn converse(
     deadline: u64,
 ) -> Result<Done, Failure> {
     let worker = Rc::clone(&exchange.connection.worker);
-    let request = encode_request(exchange, sending, &up.endpoint);
+    let request = encode_request(exchange, sending, up);
     let limits = exchange.connection.head_limits();
     let deadlines = Deadlines::new(sending, worker.clock.now(), deadline, exchange);
     let can_retry = tried.retries_left(sending);
     let Exchange { connection, slot, len, record, keep, .. } = exchange;
-    let Connection { stream, info, timer, .. } = &mut **connection;
+    let Connection { client, info, timer, .. } = &mut **connection;
     let Slot { inbound, head, response, response_bytes, list, path, down, up: up_buffers, .. } =
         &mut **slot;
     response.reset();
@@ -67,8 +67,8 @@ pub(super) async fn converse(
     };
     let mut attempt = Attempt {
         worker: &worker,
-        client: stream,
-        upstream: &mut up.stream,
+        client,
+        upstream: &mut up.side,
         inbound,
         body: body.as_mut(),
         request,
@@ -108,7 +108,7 @@ pub(super) async fn converse(
     })
     .await;
     tried.begun = attempt.has_begun();
-    tried.reached = attempt.request.written > 0;
+    tried.reached = attempt.request.written() > 0;
     let traffic = attempt.traffic();
     let finished = attempt.request_done;
     let client_eof = attempt.client_eof;

@@ -37,6 +37,7 @@ pub(crate) async fn run(connection: &mut Connection, slot: &mut Slot, len: usize
     let mut record =
         Record { start: worker.clock.now(), head_bytes: len as u64, ..Record::default() };
     record.id = worker.next_request();
+    record.http2 = connection.client.is_http2();
     let keep = slot.head.keep_alive() && present && !worker.is_draining();
     let mut exchange = Exchange {
         connection,
@@ -134,7 +135,7 @@ pub(crate) async fn refuse(connection: &mut Connection, status: u16, reason: &st
         if status == 408 { details::REQUEST_HEAD_TIMEOUT } else { details::REQUEST_HEAD_INVALID };
     debug!(peer = %connection.info.peer, status, details = record.details, "{reason}");
     (record.id, record.own) = (worker.next_request(), true);
-    if connection.write_all(&out, REPLY_TIMEOUT).await.is_ok() {
+    if connection.write_message(&out, false, REPLY_TIMEOUT).await.is_ok() {
         record.bytes_sent = body.len() as u64;
     }
     let slot = Slot::new(0);
@@ -305,7 +306,7 @@ impl Exchange<'_> {
         worker.date.with(worker.clock.wall(worker.clock.now()), |date| {
             reply.encode(version, keep, head, date, &mut out);
         });
-        let written = self.connection.write_all(&out, REPLY_TIMEOUT).await;
+        let written = self.connection.write_message(&out, false, REPLY_TIMEOUT).await;
         if !head {
             self.record.bytes_sent = body.len() as u64;
         }

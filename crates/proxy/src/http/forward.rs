@@ -43,6 +43,8 @@ pub(super) struct Sending<'a> {
     /// What the listener says about tunnels.
     pub(super) tunnel: &'a TunnelRules,
     pub(super) switch: Switch,
+    /// What the upstream is spoken to in: `Http1` or `Http2`.
+    pub(super) protocol: Protocol,
 }
 
 impl Sending<'_> {
@@ -76,9 +78,9 @@ pub(crate) async fn run(
     let upstream = Rc::clone(serving.upstream(index));
     let cluster = Arc::clone(&upstream.cluster);
     exchange.record.upstream = Some(Rc::clone(&upstream));
-    if let Some(protocol) = forward.upstream_protocol.or(proxy.upstream_protocol)
-        && protocol != Protocol::Http1
-    {
+    let own = if exchange.connection.client.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
+    let protocol = forward.upstream_protocol.or(proxy.upstream_protocol).unwrap_or(own);
+    if !matches!(protocol, Protocol::Http1 | Protocol::Http2) {
         let why = format!("not yet active: upstream protocol {protocol:?}");
         return fail(exchange, Failure::Connect(ConnectFailure::Inactive(why))).await;
     }
@@ -117,6 +119,7 @@ pub(crate) async fn run(
         idempotent: head.method().is_idempotent(),
         tunnel: &proxy.tunnel,
         switch,
+        protocol,
     };
     let mut body = take_body(exchange, proxy);
     let next = try_until_done(exchange, &sending, &mut body).await;
@@ -353,6 +356,10 @@ async fn obtain(
     tried: &mut Tried,
     deadline: u64,
 ) -> Result<upstream::Connection, Failure> {
+    if sending.protocol == Protocol::Http2 {
+        let why = "not yet active: upstream protocol Http2".to_owned();
+        return Err(Failure::Connect(ConnectFailure::Inactive(why)));
+    }
     // A request that cannot be sent twice is worth a look at the connection first. So is one that came
     // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
     let probe = !sending.idempotent || !exchange.connection.waited;

@@ -13,6 +13,7 @@ mod request;
 mod respond;
 mod retry;
 mod server_timing;
+mod side;
 mod tunnel;
 
 use std::cell::RefCell;
@@ -33,6 +34,7 @@ use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::Service;
 use crate::upstream::{NEVER, nanos};
 use headers::HeaderList;
+pub(crate) use side::Side;
 use tunnel::Opening;
 
 /// What one exchange needs and the next one uses again. An idle connection has none.
@@ -101,24 +103,27 @@ pub(crate) async fn serve(
     let timer = worker.wheel.timer();
     // A connection that was just accepted comes from the event loop.
     let waited = true;
-    let mut connection = Connection { worker, serving, stream, info, timer, waited, slot: None };
+    let client = Side::Http1(stream);
+    let mut connection = Connection { worker, serving, client, info, timer, waited, slot: None };
     let end = connection.run().await;
     if let Some(slot) = connection.slot.take() {
         connection.worker.give_slot(slot);
     }
     match end {
         // A socket is closed by dropping it; a transport says goodbye first.
-        End::Close if connection.stream.socket().is_some() => {}
+        End::Close if connection.client.is_socket() => {}
         End::Close => {
             connection.timer.set(connection.worker.clock.refresh() + GOODBYE);
             connection.end().await;
         }
         End::Linger => connection.linger().await,
-        End::Reset => connection.stream.reset(),
+        End::Reset => connection.client.reset(),
         // In a task of its own, which is much smaller than this one.
         End::Tunnel(opening) => {
-            let Connection { stream, timer, .. } = connection;
-            tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
+            let Connection { client, timer, .. } = connection;
+            if let Side::Http1(stream) = client {
+                tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
+            }
         }
     }
 }
@@ -151,7 +156,7 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     /// As of the present request.
     pub(crate) serving: Serving,
-    pub(crate) stream: Stream,
+    pub(crate) client: Side,
     pub(crate) info: ConnInfo,
     pub(crate) timer: Timer,
     /// Whether the event loop was waited for since the last exchange.
@@ -248,8 +253,9 @@ impl Connection {
         if self.timer.poll_expired(cx.waker()) {
             return Poll::Ready(Inbound::Timeout);
         }
+        let Side::Http1(stream) = &mut self.client else { return Poll::Ready(Inbound::End) };
         if self.slot.is_none() {
-            if self.stream.poll_read_ready(cx).is_pending() {
+            if stream.poll_read_ready(cx).is_pending() {
                 if self.worker.is_draining() {
                     return Poll::Ready(Inbound::End);
                 }
@@ -258,7 +264,7 @@ impl Connection {
             self.slot = Some(self.worker.take_slot());
         }
         let slot = self.slot.as_mut().expect("it was made above");
-        match poll_read(cx, &mut self.stream, &mut slot.inbound) {
+        match poll_read(cx, stream, &mut slot.inbound) {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Inbound::End),
             Poll::Ready(Ok(count)) => {
                 self.worker.clock.refresh();
@@ -319,28 +325,33 @@ impl Connection {
         self.serving.listener().stats.shard(self.worker.index).bytes_write_total.add(bytes);
     }
 
-    /// Writes all bytes, within `within` nanoseconds.
-    pub(crate) async fn write_all(&mut self, bytes: &[u8], within: u64) -> io::Result<()> {
+    /// Writes a whole message of HTTP/1.1 that rosn made, within `within` nanoseconds. `stays_open`: something that is
+    /// no body follows.
+    pub(crate) async fn write_message(
+        &mut self,
+        bytes: &[u8],
+        stays_open: bool,
+        within: u64,
+    ) -> io::Result<()> {
         self.timer.set(self.worker.clock.now().saturating_add(within));
-        let stream = &mut self.stream;
-        let mut write = std::pin::pin!(async {
-            stream.write_all(bytes).await?;
-            stream.flush().await
-        });
-        poll_fn(|cx| {
-            if self.timer.poll_expired(cx.waker()) {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            write.as_mut().poll(cx)
-        })
-        .await?;
+        let Self { client, timer, .. } = self;
+        {
+            let mut write = std::pin::pin!(client.write_message(bytes, stays_open));
+            poll_fn(|cx| {
+                if timer.poll_expired(cx.waker()) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                write.as_mut().poll(cx)
+            })
+            .await?;
+        }
         self.count_written(bytes.len() as u64);
         Ok(())
     }
 
     /// Ends the sending direction before the timer expires; says whether that was done.
     async fn end(&mut self) -> bool {
-        let Self { stream, timer, .. } = self;
+        let Self { client: Side::Http1(stream), timer, .. } = self else { return false };
         let mut shutdown = std::pin::pin!(stream.shutdown());
         let ended = poll_fn(|cx| {
             if timer.poll_expired(cx.waker()) {
@@ -359,6 +370,7 @@ impl Connection {
         if !self.end().await {
             return;
         }
+        let Side::Http1(stream) = &mut self.client else { return };
         let mut buffer = self.worker.upstream_buffers.take();
         loop {
             buffer.clear();
@@ -366,7 +378,7 @@ impl Connection {
                 if self.timer.poll_expired(cx.waker()) {
                     return Poll::Ready(Ok(0));
                 }
-                poll_read(cx, &mut self.stream, &mut buffer)
+                poll_read(cx, stream, &mut buffer)
             });
             if !matches!(read.await, Ok(1..)) {
                 break;

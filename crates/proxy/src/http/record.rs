@@ -22,6 +22,8 @@ const EARLIER: usize = 7;
 /// What happened, so far.
 #[derive(Default)]
 pub(crate) struct Record {
+    /// The client speaks HTTP/2.
+    pub(crate) http2: bool,
     /// Which request it is; 0 where nothing asks for it.
     pub(crate) id: u64,
     /// When the head of the request was there. All times are nanoseconds of the worker's clock.

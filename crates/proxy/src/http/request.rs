@@ -3,19 +3,21 @@
 use rosn_cluster::Endpoint;
 use rosn_config::checked::HostRewrite;
 use rosn_h1::{Framing, Method, Name};
-use rosn_http::wire::MessageWriter;
 
 use super::exchange::Exchange;
 use super::forward::Sending;
 use super::headers::Fields;
+use super::side::Writer;
+use super::tunnel::Switch;
+use crate::upstream;
 
 /// Encodes the head of the request for an endpoint. Made anew for each try, always from the head as the
 /// client sent it, so that rewrites never compound.
 pub(super) fn encode_request(
     exchange: &mut Exchange<'_>,
     sending: &Sending<'_>,
-    endpoint: &Endpoint,
-) -> MessageWriter {
+    up: &upstream::Connection,
+) -> Writer {
     let (mut out, tail) = std::mem::take(&mut exchange.slot.up);
     let mut path = std::mem::take(&mut exchange.slot.path);
     let mut list = std::mem::take(&mut exchange.slot.list);
@@ -35,7 +37,7 @@ pub(super) fn encode_request(
     };
     out.extend_from_slice(if rewritten { &path } else { whole });
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let host = host(exchange, sending, endpoint);
+    let host = host(exchange, sending, &up.endpoint);
     if let Some(host) = &host {
         out.extend_from_slice(b"Host: ");
         out.extend_from_slice(host);
@@ -60,7 +62,8 @@ pub(super) fn encode_request(
     exchange.slot.path = path;
     (exchange.record.path_rewritten, exchange.record.host) = (rewritten, host);
     exchange.slot.list = list;
-    MessageWriter::new(out, tail, framing)
+    let stays_open = !matches!(sending.switch, Switch::None);
+    up.side.writer(out, tail, framing, stays_open)
 }
 
 /// The Host to send, where it is not the client's own field.

@@ -290,7 +290,7 @@ pub(super) async fn serve(
         mut open,
     } = *opening;
     let worker = Rc::clone(&open.worker);
-    let (stream, held) = up.into_parts();
+    let Some((stream, held)) = up.into_parts() else { return };
     let mut tunnel = Tunnel::new(client, stream, &early, &answered);
     // What came early was counted when it was read.
     let mut read = (early.len() as u64, answered.len() as u64);

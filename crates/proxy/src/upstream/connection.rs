@@ -7,10 +7,11 @@ use rosn_cluster::{Endpoint, Permit};
 use rosn_net::{KeepAlive, PeerAddr, Stream};
 
 use super::{Upstream, count};
+use crate::http::Side;
 
-/// An open connection to an endpoint; dropping it closes it.
+/// An open connection to an endpoint, or one stream of one; dropping it closes it.
 pub(crate) struct Connection {
-    pub(crate) stream: Stream,
+    pub(crate) side: Side,
     /// Which connection it is, for the access log.
     pub(crate) id: u64,
     /// This end's address, once somebody has asked.
@@ -24,22 +25,31 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, id: u64, held: Held) -> Self {
+    pub(super) fn new(side: Side, id: u64, held: Held) -> Self {
         let endpoint = Arc::clone(&held.endpoint);
-        Self { stream, id, local: None, requests: 0, idle_since: 0, endpoint, held }
+        Self { side, id, local: None, requests: 0, idle_since: 0, endpoint, held }
     }
 
     /// This end's address; `None` where the connection is gone.
     pub(crate) fn local_addr(&mut self) -> Option<Rc<PeerAddr>> {
-        if self.local.is_none() {
-            self.local = self.stream.local_addr().ok().map(Rc::new);
+        if let (None, Side::Http1(stream)) = (&self.local, &self.side) {
+            self.local = stream.local_addr().ok().map(Rc::new);
         }
         self.local.clone()
     }
 
-    /// The stream, and what keeps it counted.
-    pub(crate) fn into_parts(self) -> (Stream, Held) {
-        (self.stream, self.held)
+    /// What it has become behind a head that says so, and what keeps it counted.
+    pub(crate) fn into_parts(mut self) -> Option<(Stream, Held)> {
+        let local = self.local_addr();
+        let stream = match self.side {
+            Side::Http1(stream) => stream,
+            Side::Http2(stream) => {
+                let peer = PeerAddr::from(self.endpoint.addr().as_ip()?);
+                let local = local.map_or(PeerAddr::Unix(None), |local| (*local).clone());
+                stream.into_tunnel(peer, local)?
+            }
+        };
+        Some((stream, self.held))
     }
 }
 

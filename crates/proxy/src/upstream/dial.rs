@@ -17,6 +17,7 @@ use super::failure::ConnectFailure;
 use super::phases::{self, Phases, Took};
 use super::{Connection, Held, Upstream, count};
 use crate::context::{Shared, Worker};
+use crate::http::Side;
 
 /// How connections to the cluster's endpoints are made.
 pub(super) enum Way {
@@ -128,7 +129,7 @@ impl Upstream {
                 phases.reused = Some(pooled && self.scheme() != "mkcp");
                 phases.count(self.stats());
                 let held = Held::new(self, endpoint, permit);
-                Ok(Connection::new(stream, worker.next_upstream(), held))
+                Ok(Connection::new(Side::Http1(stream), worker.next_upstream(), held))
             }
             Err(failure) => {
                 count!(self, endpoint, connection_con_fail, 1);

@@ -22,6 +22,7 @@ use rosn_config::checked::Discovery;
 use rosn_net::{DialOptions, KeepAlive};
 
 use crate::context::{Shared, Worker};
+use crate::http::Side;
 pub(crate) use connection::{Connection, Held};
 pub(crate) use dial::Wanted;
 use dial::Way;
@@ -144,6 +145,7 @@ impl Upstream {
     /// Gives back a connection whose exchange ended cleanly.
     pub(crate) fn put(&self, mut connection: Connection, worker: &Worker) {
         let limit = self.cluster.config().max_requests_per_connection;
+        let Side::Http1(stream) = &mut connection.side else { return };
         let private = matches!(self.way, Way::Transport(_, true));
         if private
             || self.retired.get()
@@ -156,7 +158,7 @@ impl Upstream {
         }
         if connection.requests == 1 {
             // Where it fails the connection is gone, and that is noticed when it is taken.
-            let _ = connection.stream.set_keep_alive(&self.keep_alive);
+            let _ = stream.set_keep_alive(&self.keep_alive);
         }
         connection.idle_since = worker.clock.now();
         let keep = worker.idle_limit();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
 use super::Connection;
+use crate::http::Side;
 
 /// Idle connections, the last used first, so that a quiet pool shrinks.
 #[derive(Default)]
@@ -56,6 +57,6 @@ impl Pool {
 /// Whether nothing can be read: a byte or an end here would be taken for part of the next response.
 fn is_clean(connection: &mut Connection, probe: bool) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    let stream = &mut connection.stream;
+    let Side::Http1(stream) = &mut connection.side else { return false };
     (!probe && stream.poll_read_ready(&mut cx).is_pending()) || stream.is_quiet()
 }

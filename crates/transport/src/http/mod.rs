@@ -9,13 +9,17 @@ mod unsent;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, TransportSettings};
+use rosn_net::{PeerAddr, Stream};
 
 use crate::{Dialer, Environment, Listener, Transport, TransportError};
 use dialer::HttpDialer;
 use listener::HttpListener;
 use rules::Rules;
+use stream::{Ends, HttpStream};
 
 const NAME: &str = "http";
 /// What TLS has to agree on.
@@ -60,6 +64,19 @@ impl Transport for Http {
         let rules = rules(settings)?;
         Ok(Arc::new(HttpDialer::new(settings, environment, rules)?))
     }
+}
+
+/// The bytes in the DATA frames of a stream, as a connection; `unread` was received already, and the credit for it was
+/// not given back. For those who have dealt with the heads themselves (CONNECT, RFC 9113 section 8.5).
+pub fn http2_tunnel(
+    send: SendStream<Bytes>,
+    receive: RecvStream,
+    unread: Bytes,
+    peer: PeerAddr,
+    local: PeerAddr,
+) -> Stream {
+    let stream = HttpStream::new(send, receive, Ends { peer, local }, None);
+    Stream::boxed(stream.with_unread(unread))
 }
 
 fn rules(settings: &StreamSettings) -> Result<Rules, TransportError> {

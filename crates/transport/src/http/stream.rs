@@ -69,6 +69,12 @@ impl HttpStream {
         }
     }
 
+    /// A stream of which `unread` was received already, without credit for it given back.
+    pub(super) fn with_unread(mut self, unread: Bytes) -> Self {
+        (self.held, self.chunk) = (unread.len(), unread);
+        self
+    }
+
     /// Copies from the chunk, and lets the peer send as much again once it is used up.
     fn copy(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.chunk.len().min(buf.remaining());

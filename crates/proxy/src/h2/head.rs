@@ -1,0 +1,187 @@
+//! Heads as text of HTTP/1.1, and as HTTP/2 has them.
+
+use std::io::Write as _;
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use memchr::{memchr, memmem};
+use rosn_base::Buf;
+
+/// Why a request is refused that HTTP/2 let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// It has no `:authority` and no Host, or both and different ones.
+    Authority,
+    /// A field that only HTTP/1 has (RFC 9113 section 8.2.2).
+    ConnectionField,
+    /// `:path` is empty or missing.
+    Path,
+}
+
+/// Appends the head of a request as text. `is_all`: no body follows.
+///
+/// # Errors
+/// RFC 9113 section 8.1.1.
+pub(crate) fn request_text(
+    head: &http::request::Parts,
+    is_all: bool,
+    out: &mut Buf,
+) -> Result<(), Malformed> {
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(head.method.as_str().as_bytes());
+    text.push(b' ');
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let host = match (authority, host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return Err(Malformed::Authority);
+        }
+        (Some(authority), _) => authority,
+        (None, Some(host)) => host,
+        (None, None) => return Err(Malformed::Authority),
+    };
+    if head.method == Method::CONNECT {
+        text.extend_from_slice(host);
+    } else {
+        let path = head.uri.path_and_query().ok_or(Malformed::Path)?.as_str();
+        text.extend_from_slice(path.as_bytes());
+    }
+    text.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    text.extend_from_slice(host);
+    text.extend_from_slice(b"\r\n");
+    let mut cookies = head.headers.get_all(COOKIE).iter().peekable();
+    if cookies.peek().is_some() {
+        // RFC 9113 section 8.2.3: the crumbs of one field.
+        text.extend_from_slice(b"cookie: ");
+        for (at, crumb) in cookies.enumerate() {
+            text.extend_from_slice(if at > 0 { b"; " } else { b"" });
+            text.extend_from_slice(crumb.as_bytes());
+        }
+        text.extend_from_slice(b"\r\n");
+    }
+    for (name, value) in &head.headers {
+        if is_of_connection(name) {
+            return Err(Malformed::ConnectionField);
+        }
+        if *name != HOST && *name != COOKIE {
+            line(name, value, &mut text);
+        }
+    }
+    let has_length = head.headers.contains_key(CONTENT_LENGTH);
+    let has_content = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    if !is_all && !has_length && head.method != Method::CONNECT {
+        text.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    } else if is_all && !has_length && has_content {
+        // RFC 9110 section 8.6.
+        text.extend_from_slice(b"content-length: 0\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    out.extend(&text);
+    Ok(())
+}
+
+/// Appends the head of a response as text.
+pub(crate) fn response_text(head: &http::response::Parts, method: rosn_h1::Method, out: &mut Buf) {
+    let mut text = Vec::with_capacity(512);
+    write!(text, "HTTP/1.1 {} \r\n", head.status.as_u16()).expect("a Vec takes all bytes");
+    for (name, value) in &head.headers {
+        if !is_of_connection(name) {
+            line(name, value, &mut text);
+        }
+    }
+    let has_no_body = matches!(head.status.as_u16(), 100..=199 | 204 | 304)
+        || method == rosn_h1::Method::Head
+        || method == rosn_h1::Method::Connect && head.status.is_success();
+    if !has_no_body && !head.headers.contains_key(CONTENT_LENGTH) {
+        // Also where nothing follows: trailers that came as the only head of a response (gRPC) stay that way.
+        text.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    text.extend_from_slice(b"\r\n");
+    out.extend(&text);
+}
+
+/// Fields as lines.
+pub(crate) fn fields_text(fields: &HeaderMap) -> Vec<u8> {
+    let mut text = Vec::new();
+    fields.iter().for_each(|(name, value)| line(name, value, &mut text));
+    text
+}
+
+/// A request from its text; `None` where HTTP/2 has no words for it.
+pub(crate) fn request(text: &[u8]) -> Option<Request<()>> {
+    let (first, lines) = split(text)?;
+    let mut words = first.split(|&byte| byte == b' ');
+    let method = Method::from_bytes(words.next()?).ok()?;
+    let target = words.next()?;
+    let mut request = Request::new(());
+    let headers = request.headers_mut();
+    *headers = fields(lines)?;
+    let host = headers.remove(HOST)?;
+    let mut uri = Uri::builder().authority(host.as_bytes());
+    if method != Method::CONNECT {
+        uri = uri.scheme("http").path_and_query(target);
+        if headers.get("content-type").is_some_and(is_grpc) {
+            headers.insert("te", HeaderValue::from_static("trailers"));
+        }
+    }
+    *request.uri_mut() = uri.build().ok()?;
+    *request.method_mut() = method;
+    Some(request)
+}
+
+/// A response from its text; `None` where HTTP/2 has no words for it.
+pub(crate) fn response(text: &[u8]) -> Option<Response<()>> {
+    let (first, lines) = split(text)?;
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_bytes(first.get(9..12)?).ok()?;
+    *response.headers_mut() = fields(lines)?;
+    Some(response)
+}
+
+/// Trailers from their lines; those that HTTP/2 has no words for are left out.
+pub(crate) fn trailers(lines: &[u8]) -> HeaderMap {
+    fields(lines).unwrap_or_default()
+}
+
+/// Whether a content type is gRPC's.
+fn is_grpc(value: &HeaderValue) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    value.as_bytes().get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+}
+
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memmem::find(text, b"\r\n")?;
+    Some((&text[..end], &text[end + 2..]))
+}
+
+fn fields(mut lines: &[u8]) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::with_capacity(16);
+    while let Some((first, rest)) = split(lines) {
+        lines = rest;
+        if first.is_empty() {
+            break;
+        }
+        let colon = memchr(b':', first)?;
+        let name = HeaderName::from_bytes(&first[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(first[colon + 1..].trim_ascii()).ok()?;
+        if !is_of_connection(&name) {
+            fields.try_append(name, value).ok()?;
+        }
+    }
+    Some(fields)
+}
+
+/// RFC 9113 section 8.2.2.
+fn is_of_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+    )
+}
+
+fn line(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

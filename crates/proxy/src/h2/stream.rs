@@ -1,0 +1,282 @@
+//! A stream of HTTP/2: one request and its response, of which this end writes the one and reads the other.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use ::h2::client::{ResponseFuture, SendRequest};
+use ::h2::server::SendResponse;
+use ::h2::{Reason, RecvStream, SendStream};
+use bytes::{Buf as _, Bytes};
+use rosn_base::Buf;
+use rosn_h1::{BodyDecoder, BodyError, Method};
+use rosn_http::wire::{BodyBuffer, Payload, WriteError};
+use rosn_net::{PeerAddr, Stream};
+
+use super::{Outgoing, head};
+
+/// One stream, whichever side began it.
+pub(crate) struct Http2Stream {
+    sender: Sender,
+    /// The response that is awaited.
+    response: Option<ResponseFuture>,
+    receiver: Option<RecvStream>,
+    /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
+    unread: Bytes,
+}
+
+/// This end's direction.
+enum Sender {
+    /// A response that has not begun.
+    Response(SendResponse<Bytes>),
+    /// A request that has not begun.
+    Request(SendRequest<Bytes>),
+    /// The head was sent.
+    Open(SendStream<Bytes>),
+    /// Nothing can be sent.
+    Gone,
+}
+
+/// What came of filling a buffer.
+pub(crate) enum Filled {
+    /// So many bytes; the decoder may have been told the end behind them.
+    Bytes(usize),
+    /// The decoder was told the end.
+    End,
+    /// The peer broke its own framing.
+    Invalid(BodyError),
+    /// The stream or its connection is gone.
+    Gone(Option<io::Error>),
+}
+
+impl Http2Stream {
+    /// A stream that a client began.
+    pub(crate) fn accepted(respond: SendResponse<Bytes>, request: RecvStream) -> Self {
+        Self {
+            sender: Sender::Response(respond),
+            response: None,
+            receiver: Some(request),
+            unread: Bytes::new(),
+        }
+    }
+
+    /// A stream that this end begins with the head of its request. `sender` must be ready.
+    pub(crate) fn requesting(sender: SendRequest<Bytes>) -> Self {
+        Self {
+            sender: Sender::Request(sender),
+            response: None,
+            receiver: None,
+            unread: Bytes::new(),
+        }
+    }
+
+    /// Writes as much of what is there as flow control lets; ready when all of it is written. With `end`, the payload
+    /// in `body` is the last, and these trailers follow it.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Outgoing,
+        body: &mut impl Payload,
+        end: Option<&[u8]>,
+    ) -> Poll<Result<(), WriteError>> {
+        if !message.head.is_empty() {
+            let is_all = end.is_some_and(<[u8]>::is_empty)
+                && body.pending().is_empty()
+                && !message.stays_open;
+            if is_all {
+                message.may_end(0).map_err(WriteError::Body)?;
+            }
+            self.send_head(&message.head, is_all).map_err(WriteError::Io)?;
+            message.written += message.head.len() as u64;
+            message.head.clear();
+            message.ended = is_all;
+        }
+        while !message.ended {
+            let pending = body.pending();
+            match end {
+                None if pending.is_empty() => return Poll::Ready(Ok(())),
+                Some(_) if pending.is_empty() && message.stays_open => message.ended = true,
+                Some(trailers) if pending.is_empty() => {
+                    message.may_end(0).map_err(WriteError::Body)?;
+                    self.send_end(trailers).map_err(WriteError::Io)?;
+                    message.ended = true;
+                }
+                _ => {
+                    let room = self.poll_room(cx, pending.len());
+                    message.is_blocked = room.is_pending();
+                    let count = ready!(room).map_err(WriteError::Io)?.min(pending.len());
+                    let is_last = count == pending.len()
+                        && end.is_some_and(<[u8]>::is_empty)
+                        && !message.stays_open;
+                    if is_last {
+                        message.may_end(count).map_err(WriteError::Body)?;
+                    }
+                    message.take(count).map_err(WriteError::Body)?;
+                    let data = Bytes::copy_from_slice(&pending[..count]);
+                    self.send_data(data, is_last).map_err(WriteError::Io)?;
+                    body.wrote(count);
+                    message.ended = is_last;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends an interim response, given as text.
+    pub(crate) fn send_interim(&mut self, text: &[u8]) -> io::Result<()> {
+        let Sender::Response(respond) = &mut self.sender else { return Err(gone()) };
+        let response = head::response(text).ok_or_else(gone)?;
+        respond.send_informational(response).map_err(other)
+    }
+
+    fn send_head(&mut self, text: &[u8], is_all: bool) -> io::Result<()> {
+        match std::mem::replace(&mut self.sender, Sender::Gone) {
+            Sender::Response(mut respond) => {
+                let response = head::response(text).ok_or_else(invalid_head)?;
+                self.sender = Sender::Open(respond.send_response(response, is_all).map_err(other)?);
+            }
+            Sender::Request(mut sender) => {
+                let request = head::request(text).ok_or_else(invalid_head)?;
+                let (response, body) = sender.send_request(request, is_all).map_err(other)?;
+                self.response = Some(response);
+                self.sender = Sender::Open(body);
+            }
+            Sender::Open(_) | Sender::Gone => return Err(gone()),
+        }
+        Ok(())
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        let Sender::Open(body) = &mut self.sender else { return Poll::Ready(Err(gone())) };
+        body.reserve_capacity(wanted);
+        while body.capacity() == 0 {
+            match ready!(body.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(other(error))),
+                None => return Poll::Ready(Err(gone())),
+            }
+        }
+        Poll::Ready(Ok(body.capacity()))
+    }
+
+    fn send_data(&mut self, data: Bytes, is_last: bool) -> io::Result<()> {
+        let Sender::Open(body) = &mut self.sender else { return Err(gone()) };
+        body.send_data(data, is_last).map_err(other)
+    }
+
+    fn send_end(&mut self, trailers: &[u8]) -> io::Result<()> {
+        let Sender::Open(body) = &mut self.sender else { return Err(gone()) };
+        match trailers {
+            [] => body.send_data(Bytes::new(), true),
+            lines => body.send_trailers(head::trailers(lines)),
+        }
+        .map_err(other)
+    }
+
+    /// Reads content into `body` and tells `decoder` of it. The caller makes sure that there is room.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut BodyBuffer,
+        decoder: &mut BodyDecoder,
+    ) -> Poll<Filled> {
+        let Some(receiver) = &mut self.receiver else { return Poll::Ready(Filled::Gone(None)) };
+        while self.unread.is_empty() {
+            if receiver.is_end_stream() {
+                return Poll::Ready(
+                    decoder.end(b"").map_or_else(Filled::Invalid, |()| Filled::End),
+                );
+            }
+            match ready!(receiver.poll_data(cx)) {
+                Some(Ok(data)) => self.unread = data,
+                Some(Err(error)) => return Poll::Ready(Filled::Gone(Some(other(error)))),
+                None => {
+                    let trailers = match ready!(receiver.poll_trailers(cx)) {
+                        Ok(trailers) => trailers.map(|fields| head::fields_text(&fields)),
+                        Err(error) => return Poll::Ready(Filled::Gone(Some(other(error)))),
+                    };
+                    let ended = decoder.end(&trailers.unwrap_or_default());
+                    return Poll::Ready(ended.map_or_else(Filled::Invalid, |()| Filled::End));
+                }
+            }
+        }
+        let count = body.push(&self.unread);
+        self.unread.advance(count);
+        // It fails only where the stream is gone, which the next call says.
+        let _ = receiver.flow_control().release_capacity(count);
+        if let Err(error) = decoder.take(count) {
+            return Poll::Ready(Filled::Invalid(error));
+        }
+        if self.unread.is_empty()
+            && receiver.is_end_stream()
+            && let Err(error) = decoder.end(b"")
+        {
+            return Poll::Ready(Filled::Invalid(error));
+        }
+        Poll::Ready(Filled::Bytes(count))
+    }
+
+    /// Waits for the head of the response, final or interim, and appends it as text to what `into` gives.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: Method,
+        into: impl FnOnce() -> Buf,
+    ) -> Poll<io::Result<Buf>> {
+        let Some(response) = &mut self.response else { return Poll::Pending };
+        let head = match response.poll_informational(cx) {
+            Poll::Ready(Some(Ok(interim))) => interim.into_parts().0,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(other(error))),
+            Poll::Ready(None) | Poll::Pending => {
+                let whole = ready!(std::pin::Pin::new(response).poll(cx)).map_err(other)?;
+                let (head, body) = whole.into_parts();
+                self.response = None;
+                self.receiver = Some(body);
+                head
+            }
+        };
+        let mut text = into();
+        head::response_text(&head, method, &mut text);
+        Poll::Ready(Ok(text))
+    }
+
+    /// Whether the peer has reset the stream, or its connection is gone.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sender {
+            Sender::Response(respond) => respond.poll_reset(cx).map(|_| ()),
+            Sender::Open(body) => body.poll_reset(cx).map(|_| ()),
+            Sender::Request(_) => Poll::Pending,
+            Sender::Gone => Poll::Ready(()),
+        }
+    }
+
+    /// Ends the stream at once with this reason.
+    pub(crate) fn reset(&mut self, reason: Reason) {
+        match &mut self.sender {
+            Sender::Response(respond) => respond.send_reset(reason),
+            Sender::Open(body) => body.send_reset(reason),
+            Sender::Request(_) | Sender::Gone => {}
+        }
+    }
+
+    /// The stream as a connection: what the peer sends as DATA are its bytes.
+    pub(crate) fn into_tunnel(self, peer: PeerAddr, local: PeerAddr) -> Option<Stream> {
+        let (Sender::Open(send), Some(receive)) = (self.sender, self.receiver) else { return None };
+        Some(rosn_transport::http2_tunnel(send, receive, self.unread, peer, local))
+    }
+}
+
+fn other(error: ::h2::Error) -> io::Error {
+    match error.is_io() {
+        true => error.into_io().unwrap_or_else(gone),
+        false => io::Error::other(error),
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+/// The text was checked when it was parsed or made; what edits put into it was checked with the configuration.
+fn invalid_head() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the head cannot be said in HTTP/2")
+}
