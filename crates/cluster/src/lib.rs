@@ -26,6 +26,7 @@
 //!             hostname: String::new(),
 //!             weight: 1,
 //!             metadata: Vec::new(),
+//!             tls_disable: false,
 //!         })
 //!         .into(),
 //!     max_requests_per_connection: None,
@@ -36,6 +37,8 @@
 //!     idle_timeout: None,
 //!     panic_threshold: 50,
 //!     stream: None,
+//!     tls: None,
+//!     http2: checked::Http2Settings::for_clusters(),
 //!     inactive: None,
 //! });
 //! let cluster = Cluster::new(config, 1, Arc::new(Unexported { shards: 1 }));

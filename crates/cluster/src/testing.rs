@@ -14,6 +14,7 @@ pub(crate) fn host(address: &str, weight: u32) -> Host {
         hostname: String::new(),
         weight,
         metadata: Vec::new(),
+        tls_disable: false,
     }
 }
 
@@ -42,6 +43,8 @@ pub(crate) fn config(balancer: BalancerKind, hosts: Vec<Host>) -> checked::Clust
         idle_timeout: None,
         panic_threshold: 50,
         stream: None,
+        tls: None,
+        http2: checked::Http2Settings::for_clusters(),
         inactive: None,
     }
 }

@@ -73,7 +73,7 @@ pub enum Service {
     /// HTTP requests by this table.
     Http {
         /// As configured.
-        proxy: checked::HttpProxy,
+        proxy: Box<checked::HttpProxy>,
         /// The compiled router.
         table: Arc<Table<ClusterIndex>>,
     },

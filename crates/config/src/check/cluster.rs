@@ -7,20 +7,22 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use crate::checked::{BalancerKind, Balancing, Breakers, Cluster, Discovery, Host, SlowStart};
+use crate::checked::{
+    BalancerKind, Balancing, Breakers, Cluster, Discovery, Host, Http2Settings, SlowStart,
+};
 use crate::context::Context;
 use crate::diagnostic::Fault;
 use crate::format::{self as raw, Field, Metadata, Mosn};
 use crate::text::{Span, Value};
 
 use super::stream::{self, Found, Side};
-use super::{ClusterFacts, dns, missing, tls};
+use super::{ClusterFacts, dns, http2, missing, tls};
 
 /// All clusters by name. Of two with one name the last counts, as in MOSN.
 pub(super) fn clusters(mosn: &Mosn, context: &mut Context<'_>) -> BTreeMap<Arc<str>, Cluster> {
     let manager = mosn.cluster_manager.value();
     let shared_tls = manager.and_then(|manager| manager.tls_context.value());
-    let shared_inactive = shared_tls.and_then(|tls| tls::check(tls, context));
+    let shared_tls = shared_tls.map_or(tls::Found::Off, |tls| tls::cluster(tls, context));
     let mut all = BTreeMap::new();
     let mut places: BTreeMap<&str, Span> = BTreeMap::new();
     for raw in manager.map(|manager| manager.clusters.items()).unwrap_or_default() {
@@ -37,7 +39,7 @@ pub(super) fn clusters(mosn: &Mosn, context: &mut Context<'_>) -> BTreeMap<Arc<s
             let first = context.sources.place(first);
             context.add(fault.help(format!("first given at {first}")));
         }
-        let cluster = cluster(raw, name, shared_inactive.as_deref(), context);
+        let cluster = cluster(raw, name, &shared_tls, context);
         all.insert(cluster.name.clone(), cluster);
     }
     all
@@ -51,7 +53,7 @@ pub(super) fn names(clusters: &BTreeMap<Arc<str>, Cluster>) -> BTreeMap<Arc<str>
 fn cluster(
     raw: &raw::Cluster,
     name: &str,
-    shared: Option<&str>,
+    shared_tls: &tls::Found,
     context: &mut Context<'_>,
 ) -> Cluster {
     let discovery = discovery(raw, context);
@@ -64,12 +66,16 @@ fn cluster(
     if hosts.is_empty() && raw.hosts.items().is_empty() && !matches!(raw.hosts, Field::Faulty) {
         warn_no_hosts(raw, name, &discovery, context);
     }
-    let own = raw.tls_context.value().and_then(|tls| tls::check(tls, context));
-    let shared = shared.filter(|_| raw.cluster_manager_tls.or(false)).map(str::to_owned);
-    let inactive = shared.or(own).map(|_| "upstream TLS".to_owned());
-    if inactive.is_some() {
-        let what = "upstream TLS: requests to this cluster are answered with 503";
-        context.add(super::not_yet(raw.name.span_or(raw.span), what));
+    let is_secure = found.as_ref().is_some_and(|found| found.settings.tls.is_some());
+    let tls = tls(raw, shared_tls, is_secure, context);
+    let (tls, inactive) = match tls {
+        tls::Found::Off => (None, None),
+        tls::Found::On(tls) => (Some(Arc::new(*tls)), Some("upstream TLS".to_owned())), // UNTIL-TLS
+        tls::Found::Inactive(why) => (None, Some(why.to_owned())),
+    };
+    if let Some(why) = &inactive {
+        let what = format!("{why}: requests to this cluster are answered with 503");
+        context.add(super::not_yet(raw.name.span_or(raw.span), &what));
     }
     Cluster {
         name: name.into(),
@@ -90,8 +96,31 @@ fn cluster(
         idle_timeout: raw.idle_timeout.value().copied(),
         panic_threshold: panic_threshold(raw, context),
         stream: found.map(|found| found.settings),
+        tls,
+        http2: http2::settings(&raw.http2, Http2Settings::for_clusters(), context),
         inactive,
     }
+}
+
+/// The manager's TLS where the cluster asks for it, else its own. `is_secure`: its `stream_settings` have TLS.
+fn tls(
+    raw: &raw::Cluster,
+    shared: &tls::Found,
+    is_secure: bool,
+    context: &mut Context<'_>,
+) -> tls::Found {
+    let own = raw.tls_context.value().map_or(tls::Found::Off, |own| tls::cluster(own, context));
+    let (found, span) = match (raw.cluster_manager_tls.or(false), shared) {
+        (true, tls::Found::On(_) | tls::Found::Inactive(_)) => {
+            (shared.clone(), raw.cluster_manager_tls.span_or(raw.span))
+        }
+        _ => (own, raw.tls_context.span_or(raw.span)),
+    };
+    if is_secure && !matches!(found, tls::Found::Off) {
+        let message = "`tls_context` would be a second TLS inside that of `stream_settings`";
+        context.add(Fault::error(span, "both-given", message).help("remove one of them"));
+    }
+    found
 }
 
 /// What `stream_settings` do not go together with. A unix socket of theirs is a host by itself.
@@ -105,7 +134,13 @@ fn check_stream(
     if let Some(address) = stream::socket_address(&found.settings)
         && hosts.is_empty()
     {
-        hosts.push(Host { address, hostname: String::new(), weight: 1, metadata: Vec::new() });
+        hosts.push(Host {
+            address,
+            hostname: String::new(),
+            weight: 1,
+            metadata: Vec::new(),
+            tls_disable: false,
+        });
     }
     for (host, raw) in hosts.iter().zip(raw.hosts.items()) {
         if transport.is_datagram() && matches!(host.address, Addr::Unix(_)) {
@@ -293,6 +328,7 @@ fn host(raw: &raw::Host, context: &mut Context<'_>) -> Option<Host> {
         hostname: raw.hostname.text().to_owned(),
         weight: weight.clamp(1, 128),
         metadata: metadata(&raw.metadata, context),
+        tls_disable: raw.tls_disable.or(false),
     })
 }
 

@@ -9,8 +9,8 @@ use rosn_base::Addr;
 
 use crate::Defaults;
 use crate::checked::{
-    IdleTimeout, Listener, Network, OriginalDst, OriginalDstKind, Service, StreamSettings, Tproxy,
-    TransportSettings,
+    IdleTimeout, Listener, ListenerTls, Network, OriginalDst, OriginalDstKind, Protocol, Service,
+    StreamProxy, StreamSettings, Tproxy, TransportSettings,
 };
 use crate::context::Context;
 use crate::diagnostic::Fault;
@@ -24,6 +24,9 @@ use super::stream::{self, Found, Side};
 use super::{
     Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls,
 };
+
+/// The listener filter that reads what clients say in TLS.
+const TLS_INSPECTOR: &str = "tls_inspector";
 
 /// What a listener may refer to.
 pub(super) struct Scope<'s> {
@@ -85,11 +88,16 @@ fn listener(
     if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
         inactive(&mut service, reason, raw, context);
     }
-    if raw.inspector.or(false) && !matches!(service, Some(Service::Inactive(_))) {
-        context.add(not_yet(raw.inspector.span_or(raw.span), "inspector: TLS is not recognised"));
+    let tls = tls(raw, &mut service, context);
+    if let Some((_, span)) = raw.filter_chains.items().first().and_then(|c| c.tls_context.spanned())
+        && tls.is_some()
+        && stream.as_ref().is_some_and(|stream| stream.tls.is_some())
+    {
+        let message = "`tls_context` would be a second TLS inside that of `stream_settings`";
+        context.add(Fault::error(span, "both-given", message).help("remove one of them"));
     }
-    if let (Some(stream), Some(Service::Http(_))) = (&mut stream, &service) {
-        agree_on_http1(Arc::make_mut(stream));
+    if let (Some(stream), Some(Service::Http(proxy))) = (&mut stream, &service) {
+        agree_on(&proxy.protocols, Arc::make_mut(stream));
     }
     let name: Arc<str> = written.as_str().into();
     Some(Listener {
@@ -109,6 +117,9 @@ fn listener(
         },
         max_connections: NonZeroU32::new(raw.max_connections.or(0)),
         stream,
+        inspector: tls.is_some() && raw.inspector.or(false),
+        reads_hello: tls.is_none() && reads_hello(raw, service.as_ref()),
+        tls,
         service: service?,
     })
 }
@@ -141,9 +152,9 @@ fn check_stream(
     }
 }
 
-/// A browser takes HTTP/2 where v2ray's default offers it, and the proxy would not understand it. Other transports than
-/// bytes in TLS agree on what they are themselves.
-fn agree_on_http1(stream: &mut StreamSettings) {
+/// The proxy understands only its protocols, whatever v2ray's default offers. Other transports than bytes in TLS agree on
+/// what they are themselves.
+fn agree_on(protocols: &[Protocol], stream: &mut StreamSettings) {
     let is_itself = matches!(
         stream.transport,
         TransportSettings::Tcp(_) | TransportSettings::DomainSocket(_) | TransportSettings::Mkcp(_)
@@ -151,8 +162,42 @@ fn agree_on_http1(stream: &mut StreamSettings) {
     if let (true, Some(tls)) = (is_itself, &mut stream.tls)
         && tls.alpn.is_empty()
     {
-        tls.alpn = vec!["http/1.1".to_owned()];
+        tls.alpn = Protocol::alpn(protocols).into_iter().map(str::to_owned).collect();
     }
+}
+
+/// TLS of the one filter chain; turns the listener off where it needs what is not there yet.
+fn tls(
+    raw: &raw::Listener,
+    service: &mut Option<Service>,
+    context: &mut Context<'_>,
+) -> Option<ListenerTls> {
+    let [chain] = raw.filter_chains.items() else { return None };
+    let found = match tls::listener(chain, context) {
+        Ok(found) => found?,
+        Err(reason) => {
+            inactive(service, reason.to_owned(), raw, context);
+            return None;
+        }
+    };
+    if let Some(Service::Udp(_)) = service {
+        let message = "`udp_proxy` sends plain datagrams: there is no TLS for them";
+        context.add(Fault::error(chain.span, "tls-datagrams", message));
+    }
+    inactive(service, "TLS".to_owned(), raw, context); // UNTIL-TLS
+    Some(found)
+}
+
+/// Whether something wants to know what clients say in TLS.
+fn reads_hello(raw: &raw::Listener, service: Option<&Service>) -> bool {
+    let filters = raw.listener_filters.items();
+    let proxy = match service {
+        Some(Service::Tcp(proxy)) => Some(proxy),
+        Some(Service::Http(proxy)) => proxy.fallback.as_ref(),
+        _ => None,
+    };
+    proxy.is_some_and(StreamProxy::reads_hello)
+        || filters.iter().any(|filter| filter.r#type.value().is_some_and(|t| t.0 == TLS_INSPECTOR))
 }
 
 /// `sockopt.tproxy`.
@@ -197,6 +242,9 @@ fn original_dst(raw: &raw::Listener, context: &mut Context<'_>) -> Option<Origin
             }
             continue;
         };
+        if kind.0 == TLS_INSPECTOR {
+            continue;
+        }
         if kind.0 != "original_dst" {
             let message = format!("no listener filter is named `{}`; it is skipped", kind.0);
             let fault = Fault::warning(span, "unknown-listener-filter", message);
@@ -250,27 +298,7 @@ fn service(
         }
         return None;
     };
-    let protected = check_tls(chain, context);
-    let mut service = filters(chain, network, scope, context);
-    if protected {
-        inactive(&mut service, "TLS".to_owned(), raw, context);
-    }
-    service
-}
-
-/// Whether the chain speaks TLS.
-fn check_tls(chain: &raw::FilterChain, context: &mut Context<'_>) -> bool {
-    if let (Some(_), Some((_, span))) = (chain.tls_context.value(), chain.tls_context_set.spanned())
-    {
-        let message = "`tls_context` and `tls_context_set` exclude each other";
-        context.add(Fault::error(span, "both-given", message).help("remove one of them"));
-    }
-    let mut active = false;
-    for tls in chain.tls_context.value().into_iter().chain(chain.tls_context_set.items()) {
-        active |= tls::check(tls, context).is_some();
-    }
-    // What could not be decoded may have asked for TLS.
-    active
+    filters(chain, network, scope, context)
 }
 
 /// Turns a listener off, and says so.
@@ -293,6 +321,7 @@ fn filters(
     context: &mut Context<'_>,
 ) -> Option<Service> {
     let mut found: Vec<Option<Service>> = Vec::new();
+    let mut fallback = None;
     for filter in chain.filters.items() {
         let Some((kind, span)) = filter.r#type.spanned() else {
             if filter.r#type.is_absent() {
@@ -307,7 +336,13 @@ fn filters(
             name @ ("proxy" | "tcp_proxy" | "udp_proxy") => {
                 check_network(name, network, span, context);
                 found.push(match name {
-                    "proxy" => proxy::proxy(filter, scope, context),
+                    "proxy" => {
+                        let proxy = proxy::proxy(filter, scope, context);
+                        proxy.map(|(service, falls_back)| {
+                            fallback = fallback.or(falls_back);
+                            service
+                        })
+                    }
                     "tcp_proxy" => {
                         stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp)
                     }
@@ -338,7 +373,25 @@ fn filters(
     }
     // A filter that cannot run yet does not hand over to the next one: what it guards stays shut.
     let inactive = found.iter().position(|s| matches!(s, Some(Service::Inactive(_))));
+    if let (None, Some(span)) = (inactive, fallback) {
+        fall_back(&mut found, span, context);
+    }
     found.into_iter().nth(inactive.unwrap_or(0)).flatten()
+}
+
+/// Gives what no protocol fits to the next `tcp_proxy`.
+fn fall_back(found: &mut [Option<Service>], span: Span, context: &mut Context<'_>) {
+    let [Some(Service::Http(proxy)), others @ ..] = found else { return };
+    let next = others.iter().find_map(|other| match other {
+        Some(Service::Tcp(next)) => Some(next.clone()),
+        _ => None,
+    });
+    if next.is_none() && others.iter().all(Option::is_some) {
+        let message = "there is nothing to fall back to: no `tcp_proxy` comes after this `proxy`";
+        let fault = Fault::warning(span, "no-fallback", message);
+        context.add(fault.help("what fits no protocol is refused"));
+    }
+    proxy.fallback = next;
 }
 
 fn check_network(filter: &str, network: Network, span: Span, context: &mut Context<'_>) {

@@ -6,8 +6,10 @@ mod address;
 mod cluster;
 mod dns;
 mod headers;
+mod http2;
 mod listener;
 mod metrics;
+mod pem;
 mod proxy;
 mod route;
 mod router;
@@ -181,7 +183,8 @@ impl ClusterFacts {
     fn of(cluster: &Cluster) -> Self {
         Self {
             maglev: cluster.balancer == BalancerKind::Maglev,
-            plain: cluster.stream.as_ref().is_none_or(|settings| settings.is_plain()),
+            plain: cluster.tls.is_none()
+                && cluster.stream.as_ref().is_none_or(|settings| settings.is_plain()),
         }
     }
 }

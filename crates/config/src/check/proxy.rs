@@ -1,9 +1,11 @@
 //! The network filter `proxy`.
 
-use crate::checked::{HttpProxy, Protocol, Service};
+use crate::checked::{
+    ClientCertMode, ForwardClientCert, Http2Settings, HttpProxy, Protocol, Service,
+};
 use crate::context::Context;
 use crate::diagnostic::Fault;
-use crate::format::{Decode, ExtendConfig, Field, NetworkFilter, Proxy};
+use crate::format::{self as raw, Decode, ExtendConfig, Field, NetworkFilter, Proxy};
 use crate::text::Span;
 
 use super::listener::Scope;
@@ -28,7 +30,7 @@ pub(super) fn proxy(
     filter: &NetworkFilter,
     scope: &Scope<'_>,
     context: &mut Context<'_>,
-) -> Option<Service> {
+) -> Option<(Service, Option<Span>)> {
     let Some((config, _)) = filter.config.spanned() else {
         if filter.config.is_absent() {
             missing(filter.span, "config", context);
@@ -50,22 +52,74 @@ pub(super) fn proxy(
     let tunnel = tunnel::rules(&raw.tunnel, context);
     let router = router?;
     if !protocols.contains(&Protocol::Http1) {
+        // UNTIL-HTTP2
         let reason = format!("the protocol `{written}`");
         context.add(not_yet(span, &format!("{reason}: this listener is not started")));
-        return Some(Service::Inactive(reason));
+        return Some((Service::Inactive(reason), None));
     }
-    if protocols.len() > 1 {
-        context.add(not_yet(span, "all protocols but Http1: their connections are refused"));
-    }
-    Some(Service::Http(HttpProxy {
+    let fallback = raw.fallback_for_unknown_protocol.spanned();
+    let fallback = fallback.and_then(|(on, span)| on.then_some(span));
+    let http2 = raw.extend_config.value().map(|extend| &extend.http2);
+    let service = Service::Http(Box::new(HttpProxy {
         protocols,
+        fallback: None,
         upstream_protocol,
         router,
         max_head_bytes,
         max_body_bytes,
         tunnel,
         server_timing: raw.server_timing.value().map_or_else(Default::default, |timing| timing.0),
-    }))
+        http2: http2.map_or_else(Http2Settings::for_clients, |raw| {
+            super::http2::settings(raw, Http2Settings::for_clients(), context)
+        }),
+        client_cert: forward_client_cert(&raw, context),
+    }));
+    Some((service, fallback))
+}
+
+/// What becomes of `x-forwarded-client-cert`.
+fn forward_client_cert(raw: &Proxy, context: &mut Context<'_>) -> ForwardClientCert {
+    let mut found = ForwardClientCert::default();
+    if let Some((mode, span)) = raw.forward_client_cert.spanned() {
+        found.mode = match mode.0.as_str() {
+            "" | "sanitize" => ClientCertMode::Sanitize,
+            "forward_only" => ClientCertMode::ForwardOnly,
+            "append_forward" => ClientCertMode::AppendForward,
+            "sanitize_set" => ClientCertMode::SanitizeSet,
+            "always_forward_only" => ClientCertMode::AlwaysForwardOnly,
+            other => {
+                let message = format!("no way to forward client certificates is named `{other}`");
+                let fault = Fault::error(span, "unknown-client-cert", message);
+                let choices = raw::ForwardClientCert::CHOICES.iter().copied();
+                context.add(fault.suggest(other, choices));
+                ClientCertMode::Sanitize
+            }
+        };
+    }
+    let details = &mut found.details;
+    for name in raw.forward_client_cert_details.items() {
+        let flag = match name.value.as_str() {
+            "subject" => &mut details.subject,
+            "uri" => &mut details.uri,
+            "dns" => &mut details.dns,
+            "cert" => &mut details.cert,
+            "chain" => &mut details.chain,
+            other => {
+                let message = format!("no detail of a client's certificate is named `{other}`");
+                let fault = Fault::error(name.span, "unknown-client-cert", message);
+                context.add(fault.suggest(other, ["subject", "uri", "dns", "cert", "chain"]));
+                continue;
+            }
+        };
+        *flag = true;
+    }
+    let sets = matches!(found.mode, ClientCertMode::AppendForward | ClientCertMode::SanitizeSet);
+    if let (false, Some((_, span))) = (sets, raw.forward_client_cert_details.spanned()) {
+        let message = "with this `forward_client_cert` nothing is said of a client's certificate";
+        let fault = Fault::warning(span, "no-effect", message);
+        context.add(fault.help("the details are for `append_forward` and `sanitize_set`"));
+    }
+    found
 }
 
 fn router(
@@ -108,11 +162,13 @@ fn protocol_text<'r>(raw: &'r Proxy, context: &mut Context<'_>) -> Option<(&'r s
     sub
 }
 
+/// What clients may speak, of what this build speaks; empty where that is nothing.
 fn protocols(text: &str, span: Span, context: &mut Context<'_>) -> Option<Vec<Protocol>> {
     let mut all = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         if name == "Auto" {
-            return Some(PROTOCOLS.iter().map(|(_, protocol)| *protocol).collect());
+            all = PROTOCOLS.iter().map(|(_, protocol)| *protocol).collect();
+            break;
         }
         let Some((_, protocol)) = PROTOCOLS.iter().find(|(known, _)| *known == name) else {
             unknown(name, span, context);
@@ -126,7 +182,16 @@ fn protocols(text: &str, span: Span, context: &mut Context<'_>) -> Option<Vec<Pr
         unknown(text, span, context);
         return None;
     }
-    Some(all)
+    let spoken: Vec<_> = all.iter().copied().filter(|protocol| is_spoken(*protocol)).collect();
+    if !spoken.is_empty() && spoken.len() < all.len() {
+        context.add(not_yet(span, "RPC protocols: their connections are not recognised"));
+    }
+    Some(spoken)
+}
+
+/// Whether this build speaks it.
+fn is_spoken(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Http1 | Protocol::Http2)
 }
 
 fn unknown(name: &str, span: Span, context: &mut Context<'_>) {
@@ -147,7 +212,7 @@ pub(super) fn upstream_protocol(
         unknown(name, span, context);
         return None;
     };
-    if *protocol != Protocol::Http1 {
+    if !is_spoken(*protocol) {
         let what =
             format!("the upstream protocol `{name}`: requests that need it are answered with 503");
         context.add(not_yet(span, &what));

@@ -83,6 +83,8 @@ fn limits(raw: &raw::Server, context: &mut Context<'_>) -> checked::Limits {
         max_connections,
         header_timeout: time(&raw.header_timeout, default.header_timeout),
         idle_timeout: time(&raw.idle_timeout, default.idle_timeout),
+        handshake_timeout: time(&raw.handshake_timeout, default.handshake_timeout),
+        detection_timeout: time(&raw.detection_timeout, default.detection_timeout),
         max_head_bytes,
         max_headers,
         max_request_line_bytes,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::checked::{CidrRange, StreamProxy, StreamRoute};
 use crate::context::Context;
 use crate::diagnostic::Fault;
-use crate::format::{self as raw, Cidr, Decode, Field, NetworkFilter, Ports};
+use crate::format::{self as raw, Cidr, Decode, Field, NetworkFilter, Ports, Spanned};
 use crate::text::Span;
 
 use super::{Names, missing};
@@ -41,6 +41,10 @@ pub(super) fn datagrams(
     context: &mut Context<'_>,
 ) -> Option<StreamProxy> {
     let proxy = proxy(filter, names, context)?;
+    if proxy.reads_hello() {
+        let message = "datagrams have no ClientHello to read names from";
+        context.add(Fault::error(filter.span, "wrong-network", message));
+    }
     for route in &proxy.routes {
         if names.is_plain(&route.cluster) {
             continue;
@@ -69,6 +73,8 @@ fn routes(
                 destinations: Vec::new(),
                 source_ports: Vec::new(),
                 destination_ports: Vec::new(),
+                server_names: Vec::new(),
+                alpn: Vec::new(),
             }]
         });
     }
@@ -90,6 +96,8 @@ fn route(raw: &raw::StreamRoute, names: &Names, context: &mut Context<'_>) -> Op
     let destinations: Vec<_> = destinations.map(|cidr| range(cidr, context)).collect();
     let source_ports = ports(&raw.source_port, context);
     let destination_ports = ports(&raw.destination_port, context);
+    let server_names =
+        raw.server_names.items().iter().map(|name| server_name(name, context)).collect();
     let Some((name, span)) = raw.cluster.filled() else {
         if !matches!(raw.cluster, Field::Faulty) {
             missing(raw.span, "cluster", context);
@@ -102,7 +110,21 @@ fn route(raw: &raw::StreamRoute, names: &Names, context: &mut Context<'_>) -> Op
         destinations: destinations.into_iter().collect::<Option<_>>()?,
         source_ports: source_ports?,
         destination_ports: destination_ports?,
+        server_names,
+        alpn: raw.alpn.items().iter().map(|name| name.value.clone()).collect(),
     })
+}
+
+/// A name that clients ask for, in lower case: `a.example`, or `*.example`.
+fn server_name(name: &Spanned<String>, context: &mut Context<'_>) -> String {
+    let lower = name.value.to_ascii_lowercase();
+    let host = lower.strip_prefix("*.").unwrap_or(&lower);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if host.is_empty() || host.len() > 253 || !host.chars().all(fits) {
+        let fault = Fault::error(name.span, "bad-host", "this is not a host name");
+        context.add(fault.help("write it as `a.example`, or as `*.example`"));
+    }
+    lower
 }
 
 fn range(cidr: &Cidr, context: &mut Context<'_>) -> Option<CidrRange> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use super::StreamSettings;
+use super::{Http2Settings, StreamSettings, TlsContext};
 
 /// One of `cluster_manager.clusters`.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,11 @@ pub struct Cluster {
     pub panic_threshold: u8,
     /// `stream_settings`: how the bytes of a connection travel; `None` = plain sockets.
     pub stream: Option<Arc<StreamSettings>>,
-    /// What this cluster needs that this build does not do (TLS): requests to it are answered with 503.
+    /// `tls_context`, or that of the manager where `cluster_manager_tls`; `None` = plain text.
+    pub tls: Option<Arc<TlsContext>>,
+    /// `http2` (a key of rosn's).
+    pub http2: Http2Settings,
+    /// What this cluster needs that this build does not do: requests to it are answered with 503.
     pub inactive: Option<String>,
 }
 
@@ -161,6 +165,8 @@ pub struct Host {
     pub weight: u32,
     /// `metadata.filter_metadata["mosn.lb"]`, sorted by key.
     pub metadata: Vec<(String, String)>,
+    /// `tls_disable`: plain text to this host.
+    pub tls_disable: bool,
 }
 
 /// Limits of a cluster, shared by all workers; 0 = no limit where nothing else is said.

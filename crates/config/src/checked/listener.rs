@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use super::{StreamSettings, TunnelRules};
+use super::{Http2Settings, ListenerTls, StreamSettings, TunnelRules};
 use crate::Template;
 
 /// One of `servers[0].listeners`.
@@ -38,6 +38,13 @@ pub struct Listener {
     pub max_connections: Option<NonZeroU32>,
     /// `stream_settings`: how the bytes of a connection travel; `None` = plain sockets.
     pub stream: Option<Arc<StreamSettings>>,
+    /// `tls_context` or `tls_context_set`: TLS is terminated here; `None` = plain text.
+    pub tls: Option<ListenerTls>,
+    /// `inspector`: a connection whose first byte is not TLS's is plain text.
+    pub inspector: bool,
+    /// The `tls_inspector` listener filter, or a route by `server_names` or `alpn`: the ClientHello is read, and goes on
+    /// untouched. Never together with `tls`.
+    pub reads_hello: bool,
     /// What is done with a connection.
     pub service: Service,
 }
@@ -104,7 +111,7 @@ pub enum AccessLogFormat {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Service {
     /// `proxy`.
-    Http(HttpProxy),
+    Http(Box<HttpProxy>),
     /// `tcp_proxy`.
     Tcp(StreamProxy),
     /// `udp_proxy`.
@@ -117,8 +124,11 @@ pub enum Service {
 /// The `proxy` network filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpProxy {
-    /// `downstream_protocol`: what clients may speak. Never empty.
+    /// `downstream_protocol`: what clients may speak, of what this build speaks. Never empty.
     pub protocols: Vec<Protocol>,
+    /// `fallback_for_unknown_protocol`: what is none of these goes on as bytes, to the `tcp_proxy` that comes next in
+    /// the chain.
+    pub fallback: Option<StreamProxy>,
     /// `upstream_protocol`, where it names one protocol.
     pub upstream_protocol: Option<Protocol>,
     /// `router_config_name`: a key of [`Config::routers`](super::Config).
@@ -131,6 +141,50 @@ pub struct HttpProxy {
     pub tunnel: TunnelRules,
     /// `server_timing`.
     pub server_timing: ServerTiming,
+    /// `extend_config.Http2`.
+    pub http2: Http2Settings,
+    /// `forward_client_cert` and `forward_client_cert_details`.
+    pub client_cert: ForwardClientCert,
+}
+
+/// What becomes of the header `x-forwarded-client-cert`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ForwardClientCert {
+    /// `forward_client_cert`.
+    pub mode: ClientCertMode,
+    /// `forward_client_cert_details`, for the modes that say who the client is; `By` and `Hash` always stand there.
+    pub details: ClientCertDetails,
+}
+
+/// `forward_client_cert`, with Envoy's meanings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientCertMode {
+    /// `sanitize`: removed.
+    #[default]
+    Sanitize,
+    /// `forward_only`: kept where the client has shown a certificate that was verified, else removed.
+    ForwardOnly,
+    /// `append_forward`: the same, and this client's certificate is added.
+    AppendForward,
+    /// `sanitize_set`: this client's certificate in its place.
+    SanitizeSet,
+    /// `always_forward_only`: kept, whoever sends it.
+    AlwaysForwardOnly,
+}
+
+/// What else than `By` and `Hash` is said of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientCertDetails {
+    /// `subject`.
+    pub subject: bool,
+    /// `uri`: each of its URI names.
+    pub uri: bool,
+    /// `dns`: each of its DNS names.
+    pub dns: bool,
+    /// `cert`: the certificate itself, as URL-encoded PEM.
+    pub cert: bool,
+    /// `chain`: with all that the client sent, as URL-encoded PEM.
+    pub chain: bool,
 }
 
 /// Whether clients are told how long the phases of their requests took.
@@ -158,6 +212,21 @@ pub enum Protocol {
     Tars,
 }
 
+impl Protocol {
+    /// What TLS offers for these protocols (ALPN), the most wanted first; none where one of them has no name there.
+    pub fn alpn(protocols: &[Self]) -> Vec<&'static str> {
+        let name = |protocol| match protocol {
+            Self::Http2 => "h2",
+            _ => "http/1.1",
+        };
+        [Self::Http2, Self::Http1]
+            .into_iter()
+            .filter(|protocol| protocols.contains(protocol))
+            .map(name)
+            .collect()
+    }
+}
+
 /// The `tcp_proxy` and `udp_proxy` network filters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamProxy {
@@ -171,7 +240,14 @@ pub struct StreamProxy {
     pub max_connect_attempts: u32,
 }
 
-/// A route by address. Empty lists match everything.
+impl StreamProxy {
+    /// Whether one of the routes looks at what the client says in TLS.
+    pub fn reads_hello(&self) -> bool {
+        self.routes.iter().any(|route| !route.server_names.is_empty() || !route.alpn.is_empty())
+    }
+}
+
+/// A route by addresses and the names in a ClientHello. Empty lists match everything.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRoute {
     /// A key of [`Config::clusters`](super::Config).
@@ -184,6 +260,11 @@ pub struct StreamRoute {
     pub source_ports: Vec<(u16, u16)>,
     /// Ports that the client may have connected to, as inclusive ranges.
     pub destination_ports: Vec<(u16, u16)>,
+    /// `server_names` (a key of rosn's): what the client asks for by SNI, in lower case: `a.example`, or `*.example`
+    /// for every name below.
+    pub server_names: Vec<String>,
+    /// `alpn` (a key of rosn's): protocols of which the client offers one.
+    pub alpn: Vec<String>,
 }
 
 /// A range of IP addresses.

@@ -3,17 +3,21 @@
 //! All types compare by value, so that two configurations can be told apart piece by piece.
 
 mod cluster;
+mod http2;
 mod listener;
 mod router;
 mod server;
 mod stream;
+mod tls;
 mod tunnel;
 
 pub use cluster::*;
+pub use http2::*;
 pub use listener::*;
 pub use router::*;
 pub use server::*;
 pub use stream::*;
+pub use tls::*;
 pub use tunnel::*;
 
 use std::collections::BTreeMap;

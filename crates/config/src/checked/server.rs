@@ -46,6 +46,10 @@ pub struct Limits {
     /// Time that an HTTP connection may stay open without a request (75 s), unless the listener
     /// has its own `connection_idle_timeout`.
     pub idle_timeout: Duration,
+    /// Time for a TLS handshake with a client (10 s).
+    pub handshake_timeout: Duration,
+    /// Time for the first bytes of a connection whose protocol is told by them (100 ms).
+    pub detection_timeout: Duration,
     /// Bytes of a message head (64 KiB), else 431.
     pub max_head_bytes: usize,
     /// Header fields of a message (100), else 431.
@@ -62,6 +66,8 @@ impl Default for Limits {
             max_connections: 100_000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            handshake_timeout: Duration::from_secs(10),
+            detection_timeout: Duration::from_millis(100),
             max_head_bytes: 64 * 1024,
             max_headers: 100,
             max_request_line_bytes: 16 * 1024,

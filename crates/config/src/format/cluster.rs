@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{ExactStream, Free, Map, Metadata, Port, Status::*, Texts, Tls};
+use super::{ExactStream, Free, Http2Config, Map, Metadata, Port, Status::*, Texts, Tls};
 
 format! {
     /// What is behind the proxy.
     ClusterManager {
         /// The TLS context of clusters with `cluster_manager_tls`.
-        tls_context: Tls, Guarded("TLS"), "";
+        tls_context: Tls, Active, "";
         /// A connection pool for each cluster, instead of one for each address.
         cluster_pool_enable: bool, Inert("each cluster always has its own pools"), "false";
         /// A directory with one cluster in each `*.json` file, instead of `clusters`.
@@ -46,9 +46,11 @@ format! {
         /// Where `LB_ORIGINAL_DST` finds the address.
         original_dst_lb_config: OriginalDstLb, Active, "";
         /// Use the TLS context of the cluster manager.
-        cluster_manager_tls: bool, Guarded("TLS"), "false";
+        cluster_manager_tls: bool, Active, "false";
         /// Upstream TLS.
-        tls_context: Tls, Guarded("TLS"), "";
+        tls_context: Tls, Active, "";
+        /// What HTTP/2 needs.
+        http2: Http2Config, Own, "{}";
         /// How the bytes of its connections travel.
         stream_settings: ExactStream, Own, "{}";
         /// The same, as v2ray writes it.
@@ -167,7 +169,7 @@ format! {
         /// What subsets go by.
         metadata: Metadata, Active, "";
         /// No TLS to this host.
-        tls_disable: bool, Guarded("TLS"), "false";
+        tls_disable: bool, Active, "false";
     }
 
     /// Heartbeats of RPC protocols.

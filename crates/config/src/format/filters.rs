@@ -11,6 +11,7 @@ use super::decode::wrong_type;
 use super::table::{choices, format};
 use super::{
     Decode, Free, GoPlugin, HttpTunnel, Map, Nanoseconds, Ports, Router, Shape, Status::*, Table,
+    Texts,
 };
 
 format! {
@@ -43,8 +44,9 @@ format! {
         downstream_protocol: String, Active, "";
         /// The protocol to clusters, unless a route says otherwise.
         upstream_protocol: String, Active, "the downstream protocol";
-        /// With `Auto`: what no protocol fits goes on as bytes.
-        fallback_for_unknown_protocol: bool, Later("fallback_for_unknown_protocol: what is not HTTP is refused"), "false";
+        /// What fits none of the protocols goes on as bytes, to the `tcp_proxy` that comes next in the chain; and so
+        /// does a client that says nothing within `limits.detection_timeout`.
+        fallback_for_unknown_protocol: bool, Active, "false";
         /// Which router, by its `router_config_name`.
         router_config_name: String, Active, "";
         /// The way routes are found.
@@ -56,6 +58,12 @@ format! {
         /// Say in each response, by the header `Server-Timing`, how long the phases of the request took. With
         /// `on_request` only to requests with the header `x-rosn-timing: 1`.
         server_timing: Timing, Own, "false";
+        /// What becomes of the header `x-forwarded-client-cert`: `sanitize` removes it; `forward_only` keeps it from
+        /// clients with a verified certificate; `append_forward` also adds this client's; `sanitize_set` puts this
+        /// client's in its place; `always_forward_only` keeps it from everybody.
+        forward_client_cert: ForwardClientCert, Own, "sanitize";
+        /// What else than `By` and `Hash` it says: `subject`, `uri`, `dns`, `cert`, `chain`.
+        forward_client_cert_details: Texts, Own, "[]";
         /// What protocols need.
         extend_config: ExtendConfig, Active, "{}";
         /// Go routines for each connection.
@@ -90,10 +98,22 @@ format! {
         max_request_body_size: u64, Active, "0";
     }
 
-    /// What HTTP/2 needs.
+    /// What HTTP/2 needs, from clients and to clusters.
     Http2Config {
         /// Do not wait for the whole body.
         http2_use_stream: bool, Inert("bodies are always streamed"), "false";
+        /// Streams at a time on one connection. To a cluster this is the most; a host may allow fewer.
+        max_concurrent_streams: u32, Own, "128 from clients, 100 to clusters";
+        /// Bytes that the peer may send on a stream before it waits.
+        initial_stream_window_size: u32, Own, "262144 from clients, 1048576 from clusters";
+        /// Bytes that the peer may send on a connection before it waits.
+        initial_connection_window_size: u32, Own, "1048576 from clients, 16777216 from clusters";
+        /// A connection with streams on which nothing came for so long is pinged; `0s` is never.
+        ping_interval: Duration, Own, "never from clients, 30s to clusters";
+        /// How long the answer may take; then the connection is closed.
+        ping_timeout: Duration, Own, "10s";
+        /// After this a connection takes no new streams, and ends with its last one; `0s` is never.
+        max_connection_age: Duration, Own, "0s";
     }
 
     /// What bolt needs.
@@ -116,7 +136,7 @@ format! {
         routes: Vec<StreamRoute>, Active, "[]";
     }
 
-    /// A route by addresses. What is absent matches everything.
+    /// A route by addresses and by names in TLS. What is absent matches everything.
     StreamRoute {
         /// Which cluster.
         cluster: String, Active, "";
@@ -132,6 +152,11 @@ format! {
         source_port as "SourcePort": Ports, Active, "";
         /// Ports connected to.
         destination_port as "DestinationPort": Ports, Active, "";
+        /// Names that the client asks for by TLS (SNI): `a.example`, or `*.example` for every name below. The TLS is
+        /// passed on as it is.
+        server_names: Texts, Own, "[]";
+        /// Protocols of which the client offers one by TLS (ALPN), such as `h2`.
+        alpn: Texts, Own, "[]";
     }
 
     /// A range of addresses in its long form.
@@ -158,6 +183,8 @@ format! {
 }
 
 choices! {
+    /// What becomes of `x-forwarded-client-cert`.
+    ForwardClientCert: "sanitize", "forward_only", "append_forward", "sanitize_set", "always_forward_only";
     /// Which network filter.
     NetworkFilterType: "proxy", "tcp_proxy", "udp_proxy", "connection_manager", "tunnel", "grpc";
     /// Which stream filter.

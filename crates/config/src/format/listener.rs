@@ -25,7 +25,7 @@ format! {
         use_original_dst: OriginalDstType, Active, "";
         /// One line for each request.
         access_logs: Vec<AccessLog>, Active, "[]";
-        /// What looks at a connection first: `original_dst`.
+        /// What looks at a connection first: `original_dst`, `tls_inspector`.
         listener_filters: Vec<ListenerFilter>, Active, "[]";
         /// How the bytes of its connections travel.
         stream_settings: ExactStream, Own, "{}";
@@ -35,8 +35,8 @@ format! {
         filter_chains: Vec<FilterChain>, Active, "";
         /// What looks at each request, in order.
         stream_filters: Vec<StreamFilter>, Guarded("stream filters"), "[]";
-        /// Tell TLS from plain text by the first byte.
-        inspector: bool, Guarded("TLS"), "false";
+        /// Tell TLS from plain text by the first bytes, so that one port serves both.
+        inspector: bool, Active, "false";
         /// How long a connection may be idle; `0` is for ever.
         connection_idle_timeout: Duration, Active, "75s for HTTP, 90s for tcp_proxy, 5s for udp_proxy";
         /// The size of the first read.
@@ -57,7 +57,8 @@ format! {
 
     /// What looks at a connection first.
     ListenerFilter {
-        /// `original_dst`.
+        /// `original_dst`, or `tls_inspector`: read what a client says in TLS without terminating it. Routes by
+        /// `server_names` turn that on as well.
         r#type as "type": ListenerFilterType, Active, "";
         /// Where a filter comes from a Go plugin.
         go_plugin_config: GoPlugin, Go("no replacement yet"), "";
@@ -78,9 +79,10 @@ format! {
         /// A condition.
         r#match as "match": String, Inert("there is exactly one filter chain, which always matches"), "";
         /// A certificate and the like.
-        tls_context: Tls, Guarded("TLS"), "";
-        /// Several certificates.
-        tls_context_set: Vec<Tls>, Guarded("TLS"), "";
+        tls_context: Tls, Active, "";
+        /// Several of them: the one whose certificate has the name that the client asks for is taken, else the one that
+        /// knows its ALPN protocol, else the first.
+        tls_context_set: Vec<Tls>, Active, "";
         /// Network filters, in order.
         filters: Vec<NetworkFilter>, Active, "";
     }
@@ -104,5 +106,5 @@ choices! {
     /// How the original address is found.
     OriginalDstType: "redirect", "tproxy";
     /// Which listener filter.
-    ListenerFilterType: "original_dst";
+    ListenerFilterType: "original_dst", "tls_inspector";
 }

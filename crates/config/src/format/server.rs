@@ -41,6 +41,11 @@ format! {
         /// Time that an HTTP connection may stay open without a request, unless its listener has
         /// `connection_idle_timeout`.
         idle_timeout: Duration, Own, "75s";
+        /// Time for a TLS handshake with a client.
+        handshake_timeout: Duration, Own, "10s";
+        /// Time for the first bytes of a connection whose protocol is told by them: `Auto`, `inspector`,
+        /// `tls_inspector`. A client that says nothing for so long waits for the server to speak first.
+        detection_timeout: Duration, Own, "100ms";
         /// Bytes of a message head, else 431.
         max_head_bytes: u32, Own, "65536";
         /// Header fields of a message, else 431.

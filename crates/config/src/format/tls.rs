@@ -8,7 +8,7 @@ format! {
     Tls {
         /// Whether TLS is spoken at all.
         status: bool, Active, "false";
-        /// A Go extension.
+        /// What else is verified: `sni_verify`.
         r#type as "type": String, Active, "";
         /// The name to ask for, and to expect in the peer's certificate.
         server_name: String, Active, "";
@@ -18,6 +18,8 @@ format! {
         cert_chain: String, Active, "";
         /// Its key: a file, or the PEM text itself.
         private_key: String, Active, "";
+        /// A file with an OCSP response for the certificate, which clients are shown with it.
+        ocsp_response: String, Own, "";
         /// Check the peer's certificate.
         verify_client: bool, Active, "false";
         /// Ask for the peer's certificate.
@@ -26,8 +28,8 @@ format! {
         insecure_skip: bool, Active, "false";
         /// Names with `:` between them.
         cipher_suites: String, Active, "all that are safe";
-        /// `x25519`, `p256`, `p384`, `p521` with `,` between them.
-        ecdh_curves: String, Active, "x25519,p256";
+        /// `X25519MLKEM768`, `x25519`, `p256`, `p384` with `,` between them.
+        ecdh_curves: String, Active, "X25519MLKEM768,x25519,p256,p384";
         /// The least version.
         min_version: TlsVersion, Active, "TLSv1_2";
         /// The highest version.
@@ -38,7 +40,7 @@ format! {
         ticket: String, Active, "";
         /// Speak plain text where a certificate cannot be loaded.
         fall_back: bool, Active, "false";
-        /// What the extension needs.
+        /// With `sni_verify`: `match_subject_alt_names`, of which the peer's certificate has one.
         extend_verify: Map<Free>, Active, "{}";
         /// Go functions that are called when a certificate changes.
         callbacks: Texts, Go("no replacement yet"), "[]";

@@ -1,8 +1,5 @@
 //! `tlsSettings`.
 
-use std::io::Read;
-use std::path::Path;
-
 use base64::Engine;
 
 use crate::checked::{Certificate, CertificateUsage, Pem, TlsSettings};
@@ -11,10 +8,8 @@ use crate::diagnostic::Fault;
 use crate::format::{self as raw, Field, OneOrMany};
 
 use super::super::missing;
+use super::super::pem::{is_pem, look_into};
 use super::{Side, choice, tls_version};
-
-/// Bytes of a PEM file.
-const MAX_PEM: u64 = 1024 * 1024;
 
 /// What `tlsSettings` says; all defaults where there is none.
 pub(super) fn settings(
@@ -204,26 +199,4 @@ fn pem(
         context.add(Fault::error(span, "tls-pem", format!("this is no PEM with a {kind}")));
     }
     Some(Pem::Inline(text))
-}
-
-/// What is wrong with a file, to stand behind its name.
-fn look_into(path: &Path, kind: &str) -> Result<(), String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_PEM {
-        return Err(format!("is larger than {} KiB", MAX_PEM / 1024));
-    }
-    if is_pem(&String::from_utf8_lossy(&bytes), kind) {
-        Ok(())
-    } else {
-        Err(format!("holds no PEM with a {kind}"))
-    }
-}
-
-/// `-----BEGIN EC PRIVATE KEY-----` and the like.
-fn is_pem(text: &str, kind: &str) -> bool {
-    let begins = |line: &str| line.trim_start().starts_with("-----BEGIN ") && line.contains(kind);
-    text.lines().any(begins)
 }
