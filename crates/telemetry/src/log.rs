@@ -180,7 +180,8 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 /// Lets through the events of a log's level. Spans are not shown.
 struct LevelOf(Log);
 
-/// Libraries that tell of each frame at DEBUG. Their lines come with TRACE.
+/// Libraries that tell of each frame at DEBUG, and at WARN of what peers do wrong: as often as a peer likes. Their lines
+/// come with TRACE and DEBUG.
 const CHATTY: &[&str] = &["h2"];
 
 impl LevelOf {
@@ -188,6 +189,7 @@ impl LevelOf {
         let library = metadata.target().split("::").next().unwrap_or_default();
         let level = match *metadata.level() {
             Level::DEBUG if CHATTY.contains(&library) => Level::TRACE,
+            Level::WARN if CHATTY.contains(&library) => Level::DEBUG,
             level => level,
         };
         metadata.is_event() && level <= self.0.filter()

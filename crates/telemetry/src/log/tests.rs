@@ -104,13 +104,15 @@ fn the_level_changes_at_run_time() {
 }
 
 #[test]
-fn frames_of_libraries_are_shown_with_trace_only() {
+fn libraries_tell_of_frames_with_trace_and_of_bad_peers_with_debug() {
     let chat = || {
         debug!(target: "h2::codec::framed_write", "send");
         debug!(target: "h2o", "own");
         warn!(target: "h2::proto", "flood");
     };
-    let f = Fixture::new(LogLevel::Debug);
+    let f = Fixture::new(LogLevel::Info);
+    assert_eq!(f.lines(chat), [""; 0], "a peer would fill the log");
+    f.log.set_level(LogLevel::Debug);
     assert_eq!(f.lines(chat), ["[DEBUG] own", "[WARN] flood"]);
     f.log.set_level(LogLevel::Trace);
     assert_eq!(f.lines(chat), ["[DEBUG] send", "[DEBUG] own", "[WARN] flood"]);
