@@ -213,6 +213,19 @@ impl Client {
         self.read.drain(..count).collect()
     }
 
+    /// Reads this many bytes; `None` where the peer ends before, cleanly or not.
+    pub fn try_read_exact(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.read.len() < count {
+            match self.fill() {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("read: {error}"),
+            }
+        }
+        Some(self.read.drain(..count).collect())
+    }
+
     /// Reads until the peer ends, cleanly or not.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         loop {

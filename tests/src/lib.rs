@@ -25,6 +25,7 @@
 pub mod client;
 pub mod config;
 pub mod dns;
+pub mod http2;
 pub mod l4;
 pub mod netns;
 pub mod origin;
