@@ -7,6 +7,7 @@ use rosn_config::checked::{Network, OriginalDst, OriginalDstKind};
 use rosn_net::{ConnInfo, PeerAddr, Stream};
 use tracing::debug;
 
+use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Listener, Service};
 use crate::{http, tcp};
@@ -34,6 +35,7 @@ pub fn spawn(
     };
     // A connection belongs to the listener that it was handed to.
     let Some(admission) = Admission::admit(worker, serving.listener()) else { return };
+    let info = ClientInfo { conn: info };
     let worker = Rc::clone(worker);
     // A task for each kind of service, so that none is larger than it has to be.
     match serving.listener().service {

@@ -25,6 +25,7 @@
 //! ```
 
 mod accept;
+mod client;
 mod context;
 mod details;
 mod h2;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use rosn_base::Timer;
 use rosn_cluster::Pick;
 use rosn_config::checked::IdleTimeout;
-use rosn_net::{ConnInfo, Side, Stream, Tunnel, TunnelEnd, TunnelReason};
+use rosn_net::{Side, Stream, Tunnel, TunnelEnd, TunnelReason};
 use tracing::{debug, warn};
 
+use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Listener, Service};
 use crate::tunnel::{self, Bounds};
@@ -23,7 +24,7 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     serving: Serving,
     client: Stream,
-    info: ConnInfo,
+    info: ClientInfo,
     _admission: Admission,
 ) {
     let listener = serving.listener();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rosn_config::checked::{HttpProxy, ServerTiming};
 use rosn_h1::{Framing, Method, RequestHead, Version};
-use rosn_net::ConnInfo;
 use tracing::debug;
 
 use super::failure::Flags;
@@ -15,6 +14,7 @@ use super::record::{Record, View};
 use super::reply::Reply;
 use super::tunnel::{self, Opening, Switched};
 use super::{Connection, End, Next, Slot, forward, server_timing};
+use crate::client::ClientInfo;
 use crate::context::{Serving, Worker};
 use crate::details;
 use crate::snapshot::{Listener, Service};
@@ -89,7 +89,7 @@ fn finish(connection: &Connection, slot: &Slot, len: usize, record: &Record, lis
 /// Writes the access logs of an exchange that is over.
 pub(super) fn log(
     worker: &Worker,
-    info: &ConnInfo,
+    info: &ClientInfo,
     slot: &Slot,
     len: usize,
     record: &Record,

@@ -27,9 +27,10 @@ use rosn_base::{Buf, Timer};
 use rosn_config::checked::{HttpProxy, IdleTimeout};
 use rosn_h1::{Limits, Progress, RequestError, RequestHead, ResponseHead};
 use rosn_http::wire::poll_read;
-use rosn_net::{ConnInfo, Stream};
+use rosn_net::Stream;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::Service;
 use crate::upstream::{NEVER, nanos};
@@ -97,7 +98,7 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     serving: Serving,
     stream: Stream,
-    info: ConnInfo,
+    info: ClientInfo,
     admission: Admission,
 ) {
     let timer = worker.wheel.timer();
@@ -157,7 +158,7 @@ pub(crate) struct Connection {
     /// As of the present request.
     pub(crate) serving: Serving,
     pub(crate) client: Side,
-    pub(crate) info: ConnInfo,
+    pub(crate) info: ClientInfo,
     pub(crate) timer: Timer,
     /// Whether the event loop was waited for since the last exchange.
     pub(crate) waited: bool,

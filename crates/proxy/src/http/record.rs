@@ -10,10 +10,11 @@ use rosn_cluster::Endpoint;
 use rosn_config::checked::{self, Network};
 use rosn_config::{Variable, Variables};
 use rosn_h1::RequestHead;
-use rosn_net::{ConnInfo, PeerAddr};
+use rosn_net::PeerAddr;
 
 use super::failure::Flags;
 use super::headers::Fields;
+use crate::client::ClientInfo;
 use crate::upstream::{Phases, Took, Upstream};
 
 /// Tries whose addresses are kept, the last one not counted.
@@ -108,7 +109,7 @@ impl Record {
 /// A [`Record`] with the messages it is about.
 pub(crate) struct View<'a> {
     pub(crate) record: &'a Record,
-    pub(crate) info: &'a ConnInfo,
+    pub(crate) info: &'a ClientInfo,
     pub(crate) listener: &'a checked::Listener,
     /// The wall-clock time of [`Record::start`].
     pub(crate) started: SystemTime,

@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use rosn_cluster::Permit;
 use rosn_h1::{Framing, RequestHead, ResponseHead, Version};
-use rosn_net::ConnInfo;
 
 use super::attempt::Respond;
 use super::forward::Sending;
@@ -12,6 +11,7 @@ use super::headers::{Fields, HeaderList};
 use super::record::{Record, View};
 use super::retry::may_retry;
 use super::{reply, server_timing, tunnel};
+use crate::client::ClientInfo;
 use crate::context::Worker;
 use crate::details;
 
@@ -19,7 +19,7 @@ use crate::details;
 pub(super) struct Responder<'a> {
     pub(super) worker: &'a Worker,
     pub(super) sending: &'a Sending<'a>,
-    pub(super) info: &'a ConnInfo,
+    pub(super) info: &'a ClientInfo,
     pub(super) head: &'a RequestHead,
     pub(super) list: &'a mut HeaderList,
     pub(super) path: &'a [u8],

@@ -14,13 +14,14 @@ use rosn_base::Timer;
 use rosn_cluster::Permit;
 use rosn_config::checked::{ConnectUpstream, TunnelRules};
 use rosn_h1::{Field, Method, Name, RequestHead, ResponseHead};
-use rosn_net::{ConnInfo, Side, Stream, Tunnel, TunnelReason};
+use rosn_net::{Side, Stream, Tunnel, TunnelReason};
 use tracing::debug;
 
 use super::failure::{Failure, Flags};
 use super::forward::request_ended;
 use super::record::Record;
 use super::{Slot, exchange};
+use crate::client::ClientInfo;
 use crate::context::{Admission, Worker};
 use crate::details;
 use crate::snapshot::Listener;
@@ -233,7 +234,7 @@ pub(crate) struct Opening {
 struct Open {
     worker: Rc<Worker>,
     listener: Arc<Listener>,
-    info: ConnInfo,
+    info: ClientInfo,
     record: Record,
     /// What the access logs may want of the messages.
     kept: Option<Box<Slot>>,
@@ -250,7 +251,7 @@ impl Opening {
     pub(super) fn new(
         switched: Switched,
         worker: &Rc<Worker>,
-        info: &ConnInfo,
+        info: &ClientInfo,
         listener: &Arc<Listener>,
         slot: &mut Slot,
         len: usize,
