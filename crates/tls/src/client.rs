@@ -1,8 +1,12 @@
 //! The client's side: begins handshakes.
 
 use std::io;
+use std::path::PathBuf;
+use std::slice;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use rustls::SignatureScheme;
 use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
@@ -11,14 +15,29 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use crate::explain::explain;
+use crate::facts::{Role, check_dates};
+use crate::names::narrow;
+use crate::options::files;
 use crate::provider::{alpn, other, provider, versions};
 use crate::verify::ServerVerifier;
-use crate::{ClientOptions, SystemRoots, TlsError, TlsStream, pem};
+use crate::{ClientOptions, SystemRoots, TlsError, TlsStream, UsedCertificate, pem};
 
-/// Begins handshakes. Cloning it is cheap, and clones share the sessions that they remember.
+/// Begins handshakes. Cloning it is cheap; clones share their files, also those of a later [`Connector::reload`], and the
+/// sessions that they remember.
 #[derive(Clone)]
 pub struct Connector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: ClientOptions,
+    system: SystemRoots,
+    current: ArcSwap<Current>,
+}
+
+struct Current {
     config: Arc<ClientConfig>,
+    used: Vec<UsedCertificate>,
 }
 
 impl Connector {
@@ -35,23 +54,38 @@ impl Connector {
     /// # Errors
     /// See [`TlsError`].
     pub fn with_roots(options: &ClientOptions, system: &SystemRoots) -> Result<Self, TlsError> {
-        let provider = provider();
-        let verifier = ServerVerifier::new(options, system, provider.clone())?;
-        let shown = options.certificates.iter().map(|pair| pem::certified(pair, &provider));
-        let shown: Vec<_> = shown.map(|pair| pair.map(Arc::new)).collect::<Result<_, _>>()?;
+        let (options, system) = (options.clone(), system.clone());
+        let current = ArcSwap::from_pointee(Current::read(&options, &system)?);
+        Ok(Self { shared: Arc::new(Shared { options, system, current }) })
+    }
 
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions(options.versions)?)
-            .map_err(other)?
-            // "Dangerous" is what rustls calls every verifier that is not its own; this one wraps it.
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = builder.with_client_cert_resolver(Arc::new(ClientCertificates(shown)));
-        config.alpn_protocols = alpn(&options.alpn)?;
-        if !options.session_resumption {
-            config.resumption = Resumption::disabled();
-        }
-        Ok(Self { config: Arc::new(config) })
+    /// Reads the files again, for all handshakes that begin from now on, which begin without earlier sessions;
+    /// connections go on as they are. Blocks while it reads.
+    ///
+    /// # Errors
+    /// As [`Connector::new`]; then nothing is changed.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let current = Current::read(&self.shared.options, &self.shared.system)?;
+        self.shared.current.store(Arc::new(current));
+        Ok(())
+    }
+
+    /// The files that it was made of, each once: when one of them changes, it is time for [`Connector::reload`].
+    pub fn files(&self) -> Vec<PathBuf> {
+        files(self.shared.options.parts())
+    }
+
+    /// The certificates that are in use, those of the last reload; without the system's.
+    pub fn certificates(&self) -> Vec<UsedCertificate> {
+        self.shared.current.load().used.clone()
+    }
+
+    /// As [`Acceptor::check_dates`](crate::Acceptor::check_dates).
+    ///
+    /// # Errors
+    /// [`TlsError::Expired`] or [`TlsError::NotYetValid`], of the first that is not valid.
+    pub fn check_dates(&self, now: SystemTime) -> Result<(), TlsError> {
+        check_dates(&self.shared.current.load().used, now)
     }
 
     /// Does the handshake with a server that is to prove to be `name`: a host name, which it is also asked for (SNI),
@@ -66,13 +100,52 @@ impl Connector {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let server = server_name(name)?;
-        let connected = TlsConnector::from(self.config.clone()).connect(server, stream).await;
-        connected.map(TlsStream::client).map_err(|error| explain(error, Some(name)))
+        let config = self.shared.current.load().config.clone();
+        let connected = TlsConnector::from(config).connect(server, stream).await;
+        let verified = !self.shared.options.allow_insecure;
+        connected
+            .map(|io| TlsStream::client(io, verified))
+            .map_err(|error| explain(error, Some(name)))
     }
 
-    /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3.
+    /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3. It is what it is
+    /// now.
     pub fn quic_config(&self) -> Arc<ClientConfig> {
-        self.config.clone()
+        self.shared.current.load().config.clone()
+    }
+}
+
+impl Current {
+    fn read(options: &ClientOptions, system: &SystemRoots) -> Result<Self, TlsError> {
+        let mut crypto = (*provider()).clone();
+        narrow(&mut crypto, &options.cipher_suites, &options.key_exchanges);
+        let crypto = Arc::new(crypto);
+        let mut used = Vec::new();
+        // Read in any case: a file that is not there is a mistake that should show.
+        let roots = pem::all_certificates(&options.roots)?;
+        for (file, root) in &roots {
+            used.extend(pem::facts(file, slice::from_ref(root), Role::Root)?);
+        }
+        let verifier = ServerVerifier::new(options, &roots, system, crypto.clone())?;
+        let mut shown = Vec::new();
+        for pair in &options.certificates {
+            let key = pem::certified(pair, &crypto)?;
+            used.extend(pem::facts(&pair.certificate, &key.cert, Role::Own)?);
+            shown.push(Arc::new(key));
+        }
+
+        let builder = ClientConfig::builder_with_provider(crypto)
+            .with_protocol_versions(versions(options.versions)?)
+            .map_err(other)?
+            // "Dangerous" is what rustls calls every verifier that is not its own; this one wraps it.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = builder.with_client_cert_resolver(Arc::new(ClientCertificates(shown)));
+        config.alpn_protocols = alpn(&options.alpn)?;
+        if !options.session_resumption {
+            config.resumption = Resumption::disabled();
+        }
+        Ok(Self { config: Arc::new(config), used })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Why TLS cannot be set up.
 
 use std::io;
+use std::time::SystemTime;
 
+use httpdate::fmt_http_date;
 use thiserror::Error;
 
 use crate::Pem;
@@ -51,6 +53,37 @@ pub enum TlsError {
         certificate: Pem,
         /// Where the key is.
         key: Pem,
+    },
+    /// A certificate is not valid any more.
+    #[error("the certificate `{subject}` in {file} has expired: {}", fmt_http_date(*since))]
+    Expired {
+        /// Which.
+        file: Pem,
+        /// Whose.
+        subject: String,
+        /// When it was still valid.
+        since: SystemTime,
+    },
+    /// A certificate is not valid yet.
+    #[error(
+        "the certificate `{subject}` in {file} is not valid before {} (is the clock right?)",
+        fmt_http_date(*from)
+    )]
+    NotYetValid {
+        /// Which.
+        file: Pem,
+        /// Whose.
+        subject: String,
+        /// When it will be valid.
+        from: SystemTime,
+    },
+    /// An OCSP response cannot be stapled.
+    #[error("the OCSP response in {file} cannot be used: {what}")]
+    BadOcsp {
+        /// Which.
+        file: Pem,
+        /// Why.
+        what: String,
     },
     /// The authority cannot issue.
     #[error("certificates cannot be issued with {file}: {what}")]

@@ -22,6 +22,22 @@ impl fmt::Display for PinMismatch {
 
 impl std::error::Error for PinMismatch {}
 
+/// None of its names is one that is asked for.
+#[derive(Debug)]
+pub(crate) struct NoSuchName {
+    pub(crate) has: Vec<String>,
+}
+
+impl fmt::Display for NoSuchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("none of its names is allowed here (subject alternative names): ")?;
+        f.write_str(if self.has.is_empty() { "it has none" } else { "it has " })?;
+        f.write_str(&self.has.join(", "))
+    }
+}
+
+impl std::error::Error for NoSuchName {}
+
 /// An error with its explanation in front.
 #[derive(Debug)]
 struct Explained {
@@ -55,6 +71,13 @@ pub(crate) fn explain(error: io::Error, name: Option<&str>) -> io::Error {
     };
     let text = describe(tls, name);
     io::Error::new(kind, Explained { text, source: tls.clone() })
+}
+
+/// Whether a handshake failed because the peer's certificate was not believed: an error of
+/// [`Connector::connect`](crate::Connector::connect) or [`Acceptor::accept`](crate::Acceptor::accept).
+pub fn is_untrusted(error: &io::Error) -> bool {
+    let explained = error.get_ref().and_then(|inner| inner.downcast_ref::<Explained>());
+    explained.is_some_and(|explained| matches!(explained.source, Error::InvalidCertificate(_)))
 }
 
 fn describe(error: &Error, name: Option<&str>) -> String {
@@ -123,7 +146,7 @@ fn certificate(wrong: &CertificateError, name: Option<&str>) -> String {
         Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. } => {
             "is not meant for this purpose (extended key usage)"
         }
-        Wrong::Other(other) if other.0.is::<PinMismatch>() => {
+        Wrong::Other(other) if other.0.is::<PinMismatch>() || other.0.is::<NoSuchName>() => {
             return format!("{whose}: {}", other.0);
         }
         _ => return format!("{whose} cannot be used: {wrong}"),

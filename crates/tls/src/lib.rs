@@ -39,23 +39,42 @@
 //! ```
 
 mod client;
+mod contexts;
+mod distinguished;
 mod error;
 mod explain;
+mod facts;
+mod hello;
 mod issue;
+mod names;
+mod ocsp;
 mod options;
+mod peer;
 mod pem;
 mod provider;
 mod roots;
 mod secured;
 mod server;
+mod session;
 mod stream;
+mod table;
+mod tickets;
 mod verify;
 
 pub use client::Connector;
 pub use error::TlsError;
+pub use explain::is_untrusted;
+pub use facts::{CertificateFacts, Role, UsedCertificate};
+pub use hello::{ClientHello, HelloError};
 pub use issue::self_signed;
-pub use options::{ClientOptions, KeyPair, Pem, ServerOptions, Version, Versions};
+pub use names::{CipherSuite, KeyExchange, NameError};
+pub use options::{
+    ClientAuth, ClientOptions, ClientTrust, KeyPair, Pem, ServerOptions, Version, Versions,
+};
+pub use peer::PeerCertificate;
 pub use roots::SystemRoots;
 pub use server::Acceptor;
+pub use session::Session;
 pub use stream::TlsStream;
+pub use tickets::Tickets;
 pub use verify::chain_hash;

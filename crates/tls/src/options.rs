@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::{CipherSuite, KeyExchange};
+
 /// PEM text, or the file that holds it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {
@@ -80,12 +82,41 @@ impl Default for Versions {
     }
 }
 
+/// Which clients a listener believes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// Those with a certificate of one of these authorities, or with one of these certificates itself.
+    pub roots: Vec<Pem>,
+    /// Of these only such as have one of these subject alternative names: a URI or an e-mail address to the letter, a
+    /// DNS name in capitals or not, an IP address. Empty = all.
+    pub subject_alt_names: Vec<String>,
+}
+
+/// What a listener wants of clients' certificates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// None is asked for.
+    #[default]
+    Off,
+    /// One is asked for, none is required, and whatever is shown is taken: the client has its key, and that is all that
+    /// is known of it (MOSN's `require_client_cert` alone).
+    Unverified,
+    /// A client may show none; one that is shown has to be trusted (MOSN's `verify_client` alone).
+    Optional(ClientTrust),
+    /// Only clients with a certificate that is trusted are let in (MOSN's `verify_client` with `require_client_cert`).
+    Required(ClientTrust),
+}
+
 /// What a listener wants of TLS.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
-    /// What is shown. Of several the first that fits the name that the client asks for and the algorithms that it
-    /// knows; the first of all where none does.
+    /// What is shown: the one for the very name that the client asks for, else one with a wildcard for it, else the
+    /// first and those for the same names. Among these the first that is not RSA's, where the client knows how to
+    /// verify it.
     pub certificates: Vec<KeyPair>,
+    /// What OCSP responders say of `certificates` (DER or PEM): each is stapled to the certificate that it speaks of, as
+    /// long as it is valid. One that speaks of none of them, or says anything but *good*, is an error.
+    pub ocsp_responses: Vec<Pem>,
     /// Authorities: a certificate for the name that the client asks for is issued on the spot, where none of
     /// `certificates` fits.
     pub issuers: Vec<KeyPair>,
@@ -93,11 +124,14 @@ pub struct ServerOptions {
     pub alpn: Vec<String>,
     /// The versions that are spoken.
     pub versions: Versions,
-    /// Only clients with a certificate of one of these authorities are let in (or with one of these certificates
-    /// itself). `None` = no certificate is asked for.
-    pub client_roots: Option<Vec<Pem>>,
-    /// Clients that come back may go on with the keys of an earlier connection: tickets, sealed with keys that are
-    /// changed every few hours, and nothing kept here.
+    /// The cipher suites, most wanted first. Empty = all; a version of TLS of which none is named keeps all of its own.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// The key exchanges; the client's order counts. Empty = all.
+    pub key_exchanges: Vec<KeyExchange>,
+    /// What is wanted of clients' certificates.
+    pub client_auth: ClientAuth,
+    /// Clients that come back may go on with the keys of an earlier connection: tickets, sealed with the keys of
+    /// [`Tickets`](crate::Tickets), and nothing kept here.
     pub session_resumption: bool,
 }
 
@@ -108,7 +142,11 @@ pub struct ClientOptions {
     pub system_roots: bool,
     /// Further certificates that are trusted: authorities, or servers' own.
     pub roots: Vec<Pem>,
-    /// Any certificate will do, unless `pinned` says which.
+    /// The server's certificate must have one of these subject alternative names, *instead of* the name that is dialed
+    /// (MOSN's `sni_verify`): a URI or an e-mail address to the letter, a DNS name in capitals or not, an IP address.
+    /// Empty = the name.
+    pub subject_alt_names: Vec<String>,
+    /// Any certificate will do, unless `pinned` or `subject_alt_names` say which.
     pub allow_insecure: bool,
     /// The server's chain must have one of these hashes, see [`chain_hash`](crate::chain_hash()); besides being
     /// trusted, unless `allow_insecure`. Empty = any chain.
@@ -119,6 +157,10 @@ pub struct ClientOptions {
     pub alpn: Vec<String>,
     /// The versions that are spoken.
     pub versions: Versions,
+    /// The cipher suites, most wanted first. Empty = all; a version of TLS of which none is named keeps all of its own.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// The key exchanges, most wanted first. Empty = all, X25519MLKEM768 first.
+    pub key_exchanges: Vec<KeyExchange>,
     /// Goes on with the keys of an earlier connection to the same name, of which 256 are remembered.
     pub session_resumption: bool,
 }
@@ -128,12 +170,51 @@ impl Default for ClientOptions {
         Self {
             system_roots: true,
             roots: Vec::new(),
+            subject_alt_names: Vec::new(),
             allow_insecure: false,
             pinned: Vec::new(),
             certificates: Vec::new(),
             alpn: Vec::new(),
             versions: Versions::default(),
+            cipher_suites: Vec::new(),
+            key_exchanges: Vec::new(),
             session_resumption: false,
         }
+    }
+}
+
+/// The files among these, each once.
+pub(crate) fn files<'a>(all: impl Iterator<Item = &'a Pem>) -> Vec<PathBuf> {
+    let mut files: Vec<_> = all
+        .filter_map(|pem| match pem {
+            Pem::File(path) => Some(path.clone()),
+            Pem::Inline(_) => None,
+        })
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
+impl KeyPair {
+    fn parts(&self) -> [&Pem; 2] {
+        [&self.certificate, &self.key]
+    }
+}
+
+impl ServerOptions {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Pem> {
+        let pairs = self.certificates.iter().chain(&self.issuers).flat_map(KeyPair::parts);
+        let roots = match &self.client_auth {
+            ClientAuth::Off | ClientAuth::Unverified => &[],
+            ClientAuth::Optional(trust) | ClientAuth::Required(trust) => &trust.roots[..],
+        };
+        pairs.chain(&self.ocsp_responses).chain(roots)
+    }
+}
+
+impl ClientOptions {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Pem> {
+        self.certificates.iter().flat_map(KeyPair::parts).chain(&self.roots)
     }
 }

@@ -1,64 +1,91 @@
 //! The server's side: answers handshakes.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::verify_server_name;
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::pki_types::ServerName;
-use rustls::server::{
-    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, ServerConfig,
-};
-use rustls::sign::CertifiedKey;
+use arc_swap::ArcSwap;
+use rustls::server::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use crate::contexts::Contexts;
 use crate::explain::explain;
-use crate::issue::Authority;
-use crate::provider::{alpn, other, provider, versions};
-use crate::verify::ClientVerifier;
-use crate::{ServerOptions, TlsError, TlsStream, pem};
+use crate::facts::check_dates;
+use crate::options::{ServerOptions, files};
+use crate::{Tickets, TlsError, TlsStream, UsedCertificate};
 
-/// Answers handshakes. Cloning it is cheap, and clones share their tickets and what they have issued.
+/// Answers handshakes. Cloning it is cheap; clones share their certificates, also those of a later
+/// [`Acceptor::reload`], their tickets and what they have issued.
 #[derive(Clone)]
 pub struct Acceptor {
-    config: Arc<ServerConfig>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: Vec<ServerOptions>,
+    tickets: Tickets,
+    contexts: ArcSwap<Contexts>,
 }
 
 impl Acceptor {
-    /// Reads the files, and checks all that can be checked before a client comes.
+    /// Reads the files, and checks all that can be checked before a client comes, but for the dates: see
+    /// [`Acceptor::check_dates`].
     ///
     /// # Errors
     /// See [`TlsError`]; [`TlsError::NothingToShow`] without certificates and issuers.
     pub fn new(options: &ServerOptions) -> Result<Self, TlsError> {
-        let provider = provider();
-        let shown = options.certificates.iter().map(|pair| pem::certified(pair, &provider));
-        let shown: Vec<_> = shown.map(|pair| pair.map(Arc::new)).collect::<Result<_, _>>()?;
-        let issuers = options.issuers.iter().map(|pair| Authority::new(pair, &provider));
-        let resolver = Resolver { shown, issuers: issuers.collect::<Result<_, _>>()? };
-        if resolver.shown.is_empty() && resolver.issuers.is_empty() {
-            return Err(TlsError::NothingToShow);
-        }
+        Self::with_contexts(vec![options.clone()], &Tickets::new())
+    }
 
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(versions(options.versions)?)
-            .map_err(other)?;
-        let builder = match &options.client_roots {
-            None => builder.with_no_client_auth(),
-            Some(roots) => {
-                builder.with_client_cert_verifier(Arc::new(ClientVerifier::new(roots, provider)?))
-            }
-        };
-        let mut config = builder.with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = alpn(&options.alpn)?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        if options.session_resumption {
-            config.ticketer = Ticketer::new().map_err(other)?;
-        } else {
-            config.send_tls13_tickets = 0;
-        }
-        Ok(Self { config: Arc::new(config) })
+    /// Of several contexts each with its own certificates, verification of clients, protocols and versions. Which of
+    /// them a client meets depends on what it asks for: the first that has a certificate for the very name, else one
+    /// with a wildcard for it, else one that speaks one of its protocols, else the first of all.
+    ///
+    /// Give it the tickets of the acceptor whose place it takes, or of others that clients cannot tell from it. A ticket
+    /// of a context that believes other clients, or is known by other names, is never taken.
+    ///
+    /// # Errors
+    /// See [`TlsError`]; [`TlsError::NothingToShow`] for a context without certificates and issuers, or without any
+    /// context.
+    pub fn with_contexts(
+        contexts: Vec<ServerOptions>,
+        tickets: &Tickets,
+    ) -> Result<Self, TlsError> {
+        let (options, tickets) = (contexts, tickets.clone());
+        let contexts = ArcSwap::from_pointee(Contexts::new(&options, &tickets)?);
+        Ok(Self { shared: Arc::new(Shared { options, tickets, contexts }) })
+    }
+
+    /// Reads the files again, for all handshakes that begin from now on; connections go on as they are. Blocks while it
+    /// reads.
+    ///
+    /// # Errors
+    /// As [`Acceptor::new`]; then nothing is changed.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let contexts = Contexts::new(&self.shared.options, &self.shared.tickets)?;
+        self.shared.contexts.store(Arc::new(contexts));
+        Ok(())
+    }
+
+    /// The files that it was made of, each once: when one of them changes, it is time for [`Acceptor::reload`].
+    pub fn files(&self) -> Vec<PathBuf> {
+        files(self.shared.options.iter().flat_map(ServerOptions::parts))
+    }
+
+    /// The certificates that are in use, those of the last reload.
+    pub fn certificates(&self) -> Vec<UsedCertificate> {
+        self.shared.contexts.load().used().to_vec()
+    }
+
+    /// Whether all that it shows, and all it believes, is valid at this time. It is not asked when it is made: one that
+    /// has expired is no reason to stop what goes well, or not to reload another that has been renewed.
+    ///
+    /// # Errors
+    /// [`TlsError::Expired`] or [`TlsError::NotYetValid`], of the first that is not.
+    pub fn check_dates(&self, now: SystemTime) -> Result<(), TlsError> {
+        check_dates(self.shared.contexts.load().used(), now)
     }
 
     /// Does the handshake of a client. There is no timeout: drop the future to give up.
@@ -71,13 +98,24 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let accepted = TlsAcceptor::from(self.config.clone()).accept(stream).await;
-        accepted.map(TlsStream::server).map_err(|error| explain(error, None))
+        let contexts = self.shared.contexts.load_full();
+        let (context, accepted) = match contexts.only() {
+            Some(only) => (only, TlsAcceptor::from(only.config.clone()).accept(stream).await),
+            None => {
+                let waiting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+                let hello = waiting.await.map_err(|error| explain(error, None))?;
+                let context = contexts.choose(&hello.client_hello());
+                (context, hello.into_stream(context.config.clone()).await)
+            }
+        };
+        let verifies = context.verifies;
+        accepted.map(|io| TlsStream::server(io, verifies)).map_err(|error| explain(error, None))
     }
 
-    /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3.
+    /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3. It is that of
+    /// the first context, as it is now.
     pub fn quic_config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+        self.shared.contexts.load().first().config.clone()
     }
 }
 
@@ -85,41 +123,4 @@ impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Acceptor(..)")
     }
-}
-
-/// Chooses what is shown to a client.
-#[derive(Debug)]
-struct Resolver {
-    shown: Vec<Arc<CertifiedKey>>,
-    issuers: Vec<Authority>,
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // With a single certificate there is nothing to choose, and nothing to parse.
-        if let ([only], []) = (&*self.shown, &*self.issuers) {
-            return Some(only.clone());
-        }
-        let understood =
-            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let fits =
-            |key: &&Arc<CertifiedKey>| hello.server_name().is_none_or(|name| names(key, name));
-        let found = self.shown.iter().find(|key| fits(key) && understood(key));
-        if let Some(found) = found {
-            return Some(found.clone());
-        }
-        let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
-        let now = SystemTime::now();
-        let issued = self.issuers.iter().find_map(|issuer| issuer.certificate(&name, now));
-        issued
-            .or_else(|| self.shown.iter().find(understood).cloned())
-            .or_else(|| self.shown.first().cloned())
-    }
-}
-
-/// Whether the certificate is for the name.
-fn names(key: &CertifiedKey, name: &str) -> bool {
-    let Ok(name) = ServerName::try_from(name) else { return false };
-    let parsed = key.cert.first().map(ParsedCertificate::try_from);
-    matches!(parsed, Some(Ok(parsed)) if verify_server_name(&parsed, &name).is_ok())
 }

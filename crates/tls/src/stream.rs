@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Version;
 use crate::explain::explain;
+use crate::session::Agreed;
+use crate::{CipherSuite, KeyExchange, PeerCertificate, Session, Version};
 
 /// A TLS connection over `S`.
 ///
@@ -22,15 +23,33 @@ use crate::explain::explain;
 #[derive(Debug)]
 pub struct TlsStream<S> {
     io: tokio_rustls::TlsStream<S>,
+    /// Whether what the peer has shown was verified.
+    verified: bool,
 }
 
 impl<S> TlsStream<S> {
-    pub(crate) fn server(io: tokio_rustls::server::TlsStream<S>) -> Self {
-        Self { io: io.into() }
+    pub(crate) fn server(io: tokio_rustls::server::TlsStream<S>, verified: bool) -> Self {
+        Self { io: io.into(), verified }
     }
 
-    pub(crate) fn client(io: tokio_rustls::client::TlsStream<S>) -> Self {
-        Self { io: io.into() }
+    pub(crate) fn client(io: tokio_rustls::client::TlsStream<S>, verified: bool) -> Self {
+        Self { io: io.into(), verified }
+    }
+
+    /// What was agreed on, to be kept apart from the connection. It copies: ask once for each connection.
+    pub fn session(&self) -> Session {
+        let connection = self.io.get_ref().1;
+        let shown = connection.peer_certificates().unwrap_or_default();
+        let group = connection.negotiated_key_exchange_group();
+        Session::new(Agreed {
+            version: self.version(),
+            cipher_suite: connection.negotiated_cipher_suite().and_then(CipherSuite::of),
+            key_exchange: group.and_then(|group| KeyExchange::of(group.name())),
+            alpn: self.alpn().map(Box::from),
+            server_name: self.server_name().map(Box::from),
+            resumed: self.is_resumed(),
+            peer: PeerCertificate::new(shown, self.verified),
+        })
     }
 
     /// The connection below.
@@ -57,9 +76,9 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// The cipher suite that was agreed on, such as `TLS13_AES_128_GCM_SHA256`.
+    /// OpenSSL's name of the cipher suite that was agreed on, such as `TLS_AES_128_GCM_SHA256`.
     pub fn cipher(&self) -> Option<&'static str> {
-        self.io.get_ref().1.negotiated_cipher_suite()?.suite().as_str()
+        CipherSuite::of(self.io.get_ref().1.negotiated_cipher_suite()?).map(CipherSuite::as_str)
     }
 
     /// The name that the client asked for (SNI); `None` on the client's side.

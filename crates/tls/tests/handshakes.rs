@@ -9,8 +9,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rosn_tls::{
-    Acceptor, ClientOptions, Connector, KeyPair, Pem, ServerOptions, TlsError, TlsStream, Version,
-    Versions, chain_hash, self_signed,
+    Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, Pem, ServerOptions,
+    TlsError, TlsStream, Version, Versions, chain_hash, self_signed,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
@@ -221,8 +221,9 @@ async fn clients_show_certificates_where_they_are_asked() {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
     let own = authority(&["client"]).0;
-    let client_roots = Some(vec![root.certificate, own.certificate.clone()]);
-    let server = ServerOptions { client_roots, ..server(&[&pair]) };
+    let roots = vec![root.certificate, own.certificate.clone()];
+    let client_auth = ClientAuth::Required(ClientTrust { roots, ..ClientTrust::default() });
+    let server = ServerOptions { client_auth, ..server(&[&pair]) };
     let with = |certificates| ClientOptions { certificates, ..client(&[&pair.certificate]) };
     for shown in [good, own] {
         let (server, client) = handshake(&server, &with(vec![shown]), "a.test").await;

@@ -273,7 +273,7 @@ impl<'a> Event<'a> {
 pub struct TlsInfo<'a> {
     /// Such as `TLSv1.3`.
     pub version: &'a str,
-    /// The cipher suite, such as `TLS13_AES_128_GCM_SHA256`.
+    /// The cipher suite, such as `TLS_AES_128_GCM_SHA256`.
     pub cipher: &'a str,
     /// The protocol that ALPN chose.
     pub alpn: Option<&'a [u8]>,

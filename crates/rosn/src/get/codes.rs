@@ -94,5 +94,5 @@ fn code_of_proxy(error: &Error) -> u8 {
 fn is_untrusted(error: &Error) -> bool {
     let first: &dyn std::error::Error = error;
     std::iter::successors(Some(first), |error| (*error).source())
-        .any(|cause| cause.to_string().to_ascii_lowercase().contains("certificate"))
+        .any(|cause| cause.downcast_ref().is_some_and(rosn_tls::is_untrusted))
 }

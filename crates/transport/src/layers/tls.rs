@@ -2,8 +2,8 @@
 
 use rosn_config::checked::{self, CertificateUsage, TlsSettings, TlsVersion};
 use rosn_tls::{
-    Acceptor, ClientOptions, Connector, KeyPair, Pem, ServerOptions, SystemRoots, TlsError,
-    Version, Versions,
+    Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, Pem, ServerOptions,
+    SystemRoots, TlsError, Version, Versions,
 };
 
 use crate::TransportError;
@@ -48,10 +48,15 @@ pub(crate) fn server_options(settings: &TlsSettings, alpn: &[&str]) -> ServerOpt
         issuers: pairs(settings, Issue),
         alpn: protocols(settings, alpn),
         versions: versions(settings),
-        client_roots: settings
-            .verify_client
-            .then(|| roots(settings, |usage| matches!(usage, Verify | VerifyClient))),
+        client_auth: match settings.verify_client {
+            true => ClientAuth::Required(ClientTrust {
+                roots: roots(settings, |usage| matches!(usage, Verify | VerifyClient)),
+                ..ClientTrust::default()
+            }),
+            false => ClientAuth::Off,
+        },
         session_resumption: settings.session_resumption,
+        ..ServerOptions::default()
     }
 }
 
@@ -68,6 +73,7 @@ pub(crate) fn client_options(settings: &TlsSettings, alpn: &[&str]) -> ClientOpt
         alpn: protocols(settings, alpn),
         versions: versions(settings),
         session_resumption: settings.session_resumption,
+        ..ClientOptions::default()
     }
 }
 
