@@ -93,7 +93,7 @@ impl BodyBuffer {
 
     /// Reads more raw bytes, as many as there is room for; `Ok(0)` is the end of the stream.
     ///
-    /// The caller makes sure that [`BodyBuffer::has_room`].
+    /// The caller makes sure that [`BodyBuffer::has_room`], and that there is storage.
     pub fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -104,7 +104,8 @@ impl BodyBuffer {
 
     /// Adds payload that came without HTTP/1.1's framing, as much as there is room for; how much that was.
     ///
-    /// The caller makes sure that [`BodyBuffer::has_room`]; there are no raw bytes in such a body.
+    /// The caller makes sure that [`BodyBuffer::has_room`] and that there is storage. There are no raw bytes in such a
+    /// body.
     pub fn push(&mut self, payload: &[u8]) -> usize {
         debug_assert_eq!(self.raw, self.bytes.len());
         let room = self.bytes.room();
@@ -116,8 +117,29 @@ impl BodyBuffer {
         count
     }
 
-    /// Whether more can be read, after giving up what was kept for a replay where that helps.
+    /// The storage, where nothing is in it: a body that pauses needs none until [`BodyBuffer::restore`].
+    pub fn release(&mut self) -> Option<Buf> {
+        let is_idle = self.bytes.is_empty() && !self.is_released();
+        is_idle.then(|| std::mem::take(&mut self.bytes))
+    }
+
+    /// Whether there is no storage: nothing can be read into it.
+    pub fn is_released(&self) -> bool {
+        self.bytes.capacity() == 0
+    }
+
+    /// Goes on with this storage, which is empty; only where [`BodyBuffer::is_released`].
+    pub fn restore(&mut self, storage: Buf) {
+        debug_assert!(self.is_released() && storage.is_empty());
+        self.bytes = storage;
+    }
+
+    /// Whether more can be read, after giving up what was kept for a replay where that helps. Also where the storage
+    /// was released.
     pub fn has_room(&mut self) -> bool {
+        if self.is_released() {
+            return true;
+        }
         if self.bytes.room().is_empty() {
             self.bytes.compact();
         }
@@ -130,7 +152,7 @@ impl BodyBuffer {
 
     /// Whether nothing more can be read without giving something up.
     pub fn is_full(&mut self) -> bool {
-        self.bytes.room().is_empty()
+        !self.is_released() && self.bytes.room().is_empty()
     }
 
     /// The storage, with the raw bytes that belong to what follows the body.

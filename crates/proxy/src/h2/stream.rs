@@ -7,7 +7,7 @@ use ::h2::client::{ResponseFuture, SendRequest};
 use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::{Buf as _, Bytes};
-use rosn_base::Buf;
+use rosn_base::{Buf, BufPool};
 use rosn_h1::{BodyDecoder, BodyError, Method};
 use rosn_http::wire::{BodyBuffer, Payload, WriteError};
 use rosn_net::{PeerAddr, Stream};
@@ -172,47 +172,63 @@ impl Http2Stream {
         .map_err(other)
     }
 
-    /// Reads content into `body` and tells `decoder` of it. The caller makes sure that there is room.
+    /// Reads content into `body` and tells `decoder` of it. The caller makes sure that there is room; storage is taken
+    /// from `pool` where the body has none.
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
+        pool: &BufPool,
         body: &mut BodyBuffer,
         decoder: &mut BodyDecoder,
     ) -> Poll<Filled> {
+        if let Some(end) = ready!(self.poll_content(cx, decoder)) {
+            return Poll::Ready(end);
+        }
         let Some(receiver) = &mut self.receiver else { return Poll::Ready(Filled::Gone(None)) };
-        while self.unread.is_empty() {
-            if receiver.is_end_stream() {
-                return Poll::Ready(
-                    decoder.end(b"").map_or_else(Filled::Invalid, |()| Filled::End),
-                );
-            }
-            match ready!(receiver.poll_data(cx)) {
-                Some(Ok(data)) => self.unread = data,
-                Some(Err(error)) => return Poll::Ready(Filled::Gone(Some(other(error)))),
-                None => {
-                    let trailers = match ready!(receiver.poll_trailers(cx)) {
-                        Ok(trailers) => trailers.map(|fields| head::fields_text(&fields)),
-                        Err(error) => return Poll::Ready(Filled::Gone(Some(other(error)))),
-                    };
-                    let ended = decoder.end(&trailers.unwrap_or_default());
-                    return Poll::Ready(ended.map_or_else(Filled::Invalid, |()| Filled::End));
-                }
-            }
+        if body.is_released() {
+            body.restore(pool.take());
         }
         let count = body.push(&self.unread);
         self.unread.advance(count);
         // It fails only where the stream is gone, which the next call says.
         let _ = receiver.flow_control().release_capacity(count);
-        if let Err(error) = decoder.take(count) {
-            return Poll::Ready(Filled::Invalid(error));
+        let is_end = self.unread.is_empty() && receiver.is_end_stream();
+        let told =
+            decoder.take(count).and_then(|()| if is_end { decoder.end(b"") } else { Ok(()) });
+        Poll::Ready(told.map_or_else(Filled::Invalid, |()| Filled::Bytes(count)))
+    }
+
+    /// Waits for content that is not read yet; says so where none comes any more.
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        decoder: &mut BodyDecoder,
+    ) -> Poll<Option<Filled>> {
+        let Some(receiver) = &mut self.receiver else {
+            return Poll::Ready(Some(Filled::Gone(None)));
+        };
+        while self.unread.is_empty() {
+            let trailers = if receiver.is_end_stream() {
+                None
+            } else {
+                match ready!(receiver.poll_data(cx)) {
+                    Some(Ok(data)) => {
+                        self.unread = data;
+                        continue;
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Filled::Gone(Some(other(error))))),
+                    None => {}
+                }
+                match ready!(receiver.poll_trailers(cx)) {
+                    Ok(trailers) => trailers,
+                    Err(error) => return Poll::Ready(Some(Filled::Gone(Some(other(error))))),
+                }
+            };
+            let lines = trailers.map(|fields| head::fields_text(&fields)).unwrap_or_default();
+            let ended = decoder.end(&lines).map_or_else(Filled::Invalid, |()| Filled::End);
+            return Poll::Ready(Some(ended));
         }
-        if self.unread.is_empty()
-            && receiver.is_end_stream()
-            && let Err(error) = decoder.end(b"")
-        {
-            return Poll::Ready(Filled::Invalid(error));
-        }
-        Poll::Ready(Filled::Bytes(count))
+        Poll::Ready(None)
     }
 
     /// Waits for the head of the response, final or interim, and appends it as text to what `into` gives.

@@ -212,7 +212,8 @@ impl<R: Respond> Attempt<'_, R> {
                 continue; // raw bytes fill the buffer: decode them first
             }
             let RequestBody { buffer, decoder, received, .. } = body;
-            match ready!(self.client.poll_fill(cx, buffer, decoder)) {
+            let pool = &self.worker.upstream_buffers;
+            match ready!(self.client.poll_fill(cx, pool, buffer, decoder)) {
                 Filled::Bytes(count) => {
                     self.read_from_client += count as u64;
                     self.progress = self.worker.clock.refresh();
@@ -271,7 +272,8 @@ impl<R: Respond> Attempt<'_, R> {
                     if !buffer.has_room() {
                         continue;
                     }
-                    match ready!(self.upstream.poll_fill(cx, buffer, decoder)) {
+                    let pool = &self.worker.upstream_buffers;
+                    match ready!(self.upstream.poll_fill(cx, pool, buffer, decoder)) {
                         Filled::Bytes(count) => {
                             self.read_from_upstream += count as u64;
                             self.progress = self.worker.clock.refresh();
@@ -446,6 +448,10 @@ impl<R: Respond> Attempt<'_, R> {
                 Some(body) => {
                     if body.buffer.is_full() {
                         return Poll::Pending;
+                    }
+                    if body.buffer.is_released() {
+                        let _ = ready!(stream.poll_read_ready(cx));
+                        body.buffer.restore(self.worker.upstream_buffers.take());
                     }
                     body.buffer.poll_fill(cx, stream)
                 }

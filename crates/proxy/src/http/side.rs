@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::Reason;
 use memchr::memmem;
+use rosn_base::BufPool;
 use rosn_h1::{BodyDecoder, Framing, Limits};
 use rosn_http::wire::{BodyBuffer, MessageWriter, Payload, WriteError};
 use rosn_net::Stream;
@@ -61,21 +62,25 @@ impl Side {
         }
     }
 
-    /// Reads a part of a body; the caller makes sure that there is room.
+    /// Reads a part of a body; the caller makes sure that there is room. Its storage goes back to the pool while it waits
+    /// for bytes and holds none.
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
+        pool: &BufPool,
         body: &mut BodyBuffer,
         decoder: &mut BodyDecoder,
     ) -> Poll<Filled> {
-        match self {
-            Self::Http1(stream) => Poll::Ready(match ready!(body.poll_fill(cx, stream)) {
-                Ok(0) => Filled::Gone(None),
-                Ok(count) => Filled::Bytes(count),
-                Err(error) => Filled::Gone(Some(error)),
-            }),
-            Self::Http2(stream) => stream.poll_fill(cx, body, decoder),
+        let filled = match self {
+            Self::Http1(stream) => poll_fill(cx, stream, pool, body),
+            Self::Http2(stream) => stream.poll_fill(cx, pool, body, decoder),
+        };
+        if filled.is_pending()
+            && let Some(storage) = body.release()
+        {
+            pool.give(storage);
         }
+        filled
     }
 
     /// Writes an interim response from byte `written` on.
@@ -142,6 +147,24 @@ impl Side {
             Self::Http2(mut stream) => stream.reset(Reason::INTERNAL_ERROR),
         }
     }
+}
+
+fn poll_fill(
+    cx: &mut Context<'_>,
+    stream: &mut Stream,
+    pool: &BufPool,
+    body: &mut BodyBuffer,
+) -> Poll<Filled> {
+    if body.is_released() {
+        // An error is told by the read.
+        let _ = ready!(stream.poll_read_ready(cx));
+        body.restore(pool.take());
+    }
+    Poll::Ready(match ready!(body.poll_fill(cx, stream)) {
+        Ok(0) => Filled::Gone(None),
+        Ok(count) => Filled::Bytes(count),
+        Err(error) => Filled::Gone(Some(error)),
+    })
 }
 
 impl Writer {
