@@ -47,7 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workloads", type=words, default=ALL, help=f"some of {','.join(ALL)}")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each workload and peer")
     parser.add_argument("--seconds", type=float, default=3, help="length of a run")
-    parser.add_argument("--connections", type=int, default=10_000, help="of the memory workload")
+    parser.add_argument("--connections", type=lambda text: [int(word) for word in text.split(",")], default=[1000, 10_000],
+                        help="of the memory workloads; default 1000,10000")
     parser.add_argument("--retries", type=int, default=6, help="of a run that something else disturbed")
     parser.add_argument("--quiet", type=float, default=60, help="seconds to wait for both cores to be idle before a run")
     parser.add_argument("--rosn", help="rosn's binary")
@@ -67,10 +68,10 @@ def everything(options: argparse.Namespace, peers: list[Peer]):
     yield from compare(options, peers, plain)
     if tables and options.rosn:
         yield from compare(options, list(routes.peers(options.rosn).values()), tables)
-    if MEMORY in options.workloads:
-        for peer in peers:
-            if not peer.tcp_only:
-                yield memory.measure(peer, options.connections)
+    for kind in (MEMORY[name] for name in options.workloads if name in MEMORY):
+        for number in options.connections:
+            for peer in (peer for peer in peers if peer.serves(kind.port)):
+                yield memory.measure(peer, kind, number)
     if ALLOCATIONS in options.workloads and options.rosn_system_allocator:
         yield from allocations.measure(options.rosn_system_allocator)
 
@@ -111,12 +112,13 @@ def undisturbed(options: argparse.Namespace, peer: Peer, proxy: Running, workloa
 
 def line(record: dict) -> str:
     if record["kind"] == "memory":
-        return f"memory       {record['peer']:16} {record['kib_per_connection']:8.2f} KiB for each connection"
+        return (f"{record['workload']:14} {record['peer']:16} {record['kib_per_connection']:8.2f} KiB for each of "
+                f"{record['connections']} connections")
     if record["kind"] == "allocations":
         return f"allocations  {record['workload']:16} {record['per_request']:8.4f} for each request"
     rate = f"{record['rps']:8.0f} requests/s" if "rps" in record else f"{record['gbs']:8.2f} GB/s"
     unit = "us/request" if "rps" in record else "s/GiB"
-    return (f"{record['workload']:12} {record['peer']:16} {record['cost']:8.3f} {unit:10} {rate} "
+    return (f"{record['workload']:14} {record['peer']:16} {record['cost']:8.3f} {unit:10} {rate} "
             f"errors {record['errors']} noise {record['noise']:.2f}")
 
 

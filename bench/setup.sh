@@ -8,14 +8,13 @@ cd "$(dirname "$0")"
 mkdir -p out
 
 packages=
+command -v openssl >/dev/null || packages=openssl
 for peer in "$@"; do
   case $peer in
     nginx) command -v nginx >/dev/null && [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] ||
       packages="$packages nginx libnginx-mod-stream" ;;
     haproxy | haproxy-splice) command -v haproxy >/dev/null || packages="$packages haproxy" ;;
-    v2ray) for program in v2ray openssl; do
-        command -v $program >/dev/null || packages="$packages $program"
-      done ;;
+    v2ray) command -v v2ray >/dev/null || packages="$packages v2ray" ;;
     envoy | sing-box) python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv" ;;
     pingora) command -v cmake >/dev/null || packages="$packages cmake" ;;
     clients) ;;
@@ -52,6 +51,20 @@ for peer in "$@"; do
       echo "+ building the HTTP clients"
       cargo build --quiet --release --manifest-path client/Cargo.toml --target-dir client/target ;;
   esac
+done
+
+mkdir -p out/certs
+for kind in ec rsa; do
+  [ ! -e out/certs/$kind.pem ] || continue
+  case $kind in
+    ec) key="ec -pkeyopt ec_paramgen_curve:prime256v1" ;;
+    rsa) key=rsa:2048 ;;
+  esac
+  # $key is a list of words
+  openssl req -x509 -newkey $key -nodes -days 3650 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE \
+    -keyout out/certs/$kind.key -out out/certs/$kind.crt 2>/dev/null
+  cat out/certs/$kind.crt out/certs/$kind.key >out/certs/$kind.pem
 done
 
 for template in conf/*.in; do

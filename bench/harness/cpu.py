@@ -56,6 +56,9 @@ def measure(peer: Peer, proxy: Running, workload: Workload, seconds: float) -> d
     if run.returncode != 0:
         raise RuntimeError(f"{workload.name} against {peer.name}: {run.stderr.strip()[-500:]}")
     result = json.loads(run.stdout)
+    # the first handshakes are full ones
+    if workload.resumed is not None and result["resumed"] < (result["requests"] - 16) * workload.resumed:
+        raise RuntimeError(f"{workload.name} against {peer.name}: {result['resumed']} of {result['requests']} resumed")
     after, idled_after = spent(proxy.pid), idle()
     proxy_cpu, generator_cpu = after[0] - cpu[0], children() - own
     result.update(

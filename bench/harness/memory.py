@@ -1,9 +1,10 @@
-"""Memory of an idle keep-alive connection, each peer in a fresh process."""
+"""Memory of an idle keep-alive connection, each peer in a fresh process for each kind and number of them."""
 import subprocess
 import time
 from pathlib import Path
 
-from .peers import GENERATOR_CPU, HTTP, LG, Peer, start_backend, start_peer, tree
+from .peers import GENERATOR_CPU, LG, Peer, start_backend, start_peer, tree
+from .workloads import Idle
 
 
 def resident(pid: int) -> int:
@@ -16,16 +17,16 @@ def resident(pid: int) -> int:
     return total
 
 
-def measure(peer: Peer, connections: int) -> dict:
+def measure(peer: Peer, kind: Idle, connections: int) -> dict:
     """KiB for each of `connections` idle connections that have had one response each."""
     backend = start_backend()
     holder = proxy = None
     try:
-        proxy = start_peer(peer, HTTP)
+        proxy = start_peer(peer, kind.port)
         time.sleep(1)
         before = resident(proxy.pid)
-        command = ["taskset", "-c", GENERATOR_CPU, str(LG), "idle",
-                   "--addr", peer.address(HTTP), "--conns", str(connections)]
+        command = ["taskset", "-c", GENERATOR_CPU, str(LG), "idle", *kind.arguments,
+                   "--addr", peer.address(kind.port), "--conns", str(connections)]
         holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if holder.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{peer.name} does not hold {connections} connections")
@@ -41,5 +42,5 @@ def measure(peer: Peer, connections: int) -> dict:
                 process.stop()
         if holder and holder.poll() is None:
             holder.kill()
-    return {"kind": "memory", "peer": peer.name, "connections": connections, "before_kib": before,
+    return {"kind": "memory", "peer": peer.name, "workload": kind.name, "connections": connections, "before_kib": before,
             "held_kib": held, "after_kib": after, "kib_per_connection": (held - before) / connections}

@@ -1,7 +1,8 @@
 """The proxies that are compared: how each is started, and where it listens.
 
-Every peer has a base port. It listens on base+1 (HTTP/1.1 to 9000), base+4 (TCP to 9002), base+5 (TCP to
-9000) and base+7 (TCP to 9003), on 127.0.0.1.
+Every peer has a base port. On 127.0.0.1 it listens on base+1 (HTTP/1.1), +2 (HTTP/2), +3 (TLS with ECDSA, both by
+ALPN) and +6 (TLS with RSA), all to 9000; on +8 (HTTP/2 to 9001, which is HTTP/2); on +4 (TCP to 9002), +5 (TCP to 9000)
+and +7 (TCP to 9003).
 """
 import json
 import os
@@ -21,6 +22,7 @@ OTHER = "rosn-b"
 
 PROXY_CPU, GENERATOR_CPU = "0", "1"
 HTTP, SOURCE, BACKEND, SINK = 1, 4, 5, 7
+H2, TLS_ECDSA, TLS_RSA, H2_TO_H2 = 2, 3, 6, 8
 
 
 @dataclass
@@ -33,11 +35,18 @@ class Peer:
     env: dict[str, str] = field(default_factory=dict)
     # takes part in TCP workloads and tunnels only
     tcp_only: bool = False
+    # takes no part in workloads of TLS and HTTP/2
+    http1_only: bool = False
     # virtual hosts of its route table; the generator then names them
     hosts: int = 0
 
     def command_for(self, port: int) -> list[str]:
         return self.tcp_command if self.tcp_command and port != HTTP else self.command
+
+    def serves(self, port: int) -> bool:
+        if self.http1_only and port in (H2, TLS_ECDSA, TLS_RSA, H2_TO_H2):
+            return False
+        return not self.tcp_only or port in (SOURCE, BACKEND, SINK)
 
     def address(self, port: int) -> str:
         return f"127.0.0.1:{self.base + port}"
@@ -50,7 +59,7 @@ def known(rosn: str | None) -> dict[str, Peer]:
         Peer("haproxy", 8200, ["haproxy", "-db", "-f", f"{OUT}/haproxy.cfg"]),
         Peer("envoy", 8300, [f"{OUT}/envoy", "-c", f"{BENCH}/conf/envoy.json", "--concurrency", "1",
                              "--disable-hot-restart", "--log-level", "error"]),
-        Peer("pingora", 8400, [str(PINGORA), "h1"], tcp_command=[str(PINGORA), "l4"]),
+        Peer("pingora", 8400, [str(PINGORA), "h1"], tcp_command=[str(PINGORA), "l4"], http1_only=True),
         Peer("haproxy-splice", 8500, ["haproxy", "-db", "-f", f"{OUT}/haproxy-splice.cfg"], tcp_only=True),
     ]
     if rosn:

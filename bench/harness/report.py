@@ -61,15 +61,17 @@ def _memory(records: list[dict]) -> list[str]:
     found = [one for one in records if one["kind"] == "memory"]
     if not found:
         return []
-    number = found[0]["connections"]
-    cells = {f"{number:,} connections": {one["peer"]: one["kib_per_connection"] for one in found}}
-    base = {"before": {one["peer"]: one["before_kib"] / 1024 for one in found},
-            "held": {one["peer"]: one["held_kib"] / 1024 for one in found},
-            "after": {one["peer"]: one["after_kib"] / 1024 for one in found}}
+    cells: dict[str, dict[str, float]] = {}
+    whole: dict[str, dict[str, float]] = {}
+    for one in found:
+        label = f"{one['workload']}, {one['connections']:,}"
+        cells.setdefault(label, {})[one["peer"]] = one["kib_per_connection"]
+        for moment in ("before", "held", "after"):
+            whole.setdefault(f"{label} {moment}", {})[one["peer"]] = one[f"{moment}_kib"] / 1024
     return ["## Memory of an idle keep-alive connection", "KiB for each connection that has had one response.",
             _table("", cells, lambda value: f"{value:.2f}"),
             "MiB of the whole process before, while they are held, and after they have closed.",
-            _table("", base, lambda value: f"{value:.1f}", ratios=False)]
+            _table("", whole, lambda value: f"{value:.1f}", ratios=False)]
 
 
 def _allocations(records: list[dict]) -> list[str]:

@@ -1,7 +1,7 @@
 """What is asked of the proxies."""
 from dataclasses import dataclass
 
-from .peers import BACKEND, HTTP, SINK, SOURCE, Peer
+from .peers import BACKEND, H2, H2_TO_H2, HTTP, SINK, SOURCE, TLS_ECDSA, TLS_RSA, Peer
 
 
 @dataclass
@@ -16,16 +16,36 @@ class Workload:
     routes: bool = False
     # over HTTP, and of these peers and rosn only
     tunnel: frozenset[str] = frozenset()
+    # whether its connections resume TLS sessions; None is without TLS
+    resumed: bool | None = None
     what: str = ""
 
     def suits(self, peer: Peer) -> bool:
         if self.tunnel:
             return peer.name in self.tunnel or peer.name.startswith("rosn")
-        return self.port != HTTP or not peer.tcp_only
+        return peer.serves(self.port)
+
+
+@dataclass
+class Idle:
+    """Connections that have had a response each and then lie still."""
+    name: str
+    port: int
+    # the arguments of the generator, without the address and their number
+    arguments: list[str]
 
 
 def _http(name: str, text: str, what: str, port: int = HTTP, routes: bool = False) -> Workload:
     return Workload(name, port, ["http", *text.split()], routes=routes, what=what)
+
+
+def _handshakes(name: str, port: int, resumed: bool, what: str) -> Workload:
+    text = "http --conns 8 --path /0 --close --tls"
+    return Workload(name, port, text.split() + ["--resume"] * resumed, resumed=resumed, what=what)
+
+
+def _http2(name: str, port: int, text: str, what: str) -> Workload:
+    return Workload(name, port, ["h2", "--conns", "4", "--streams", "100", *text.split()], what=what)
 
 
 def _bulk(name: str, mode: str, connections: int, port: int, what: str) -> Workload:
@@ -45,6 +65,16 @@ CPU = {workload.name: workload for workload in [
     _http("h1-close", "--conns 64 --path /0 --close", "a connection for each request"),
     _http("h1-rate5k", "--conns 64 --path /1k --rate 5000 --warm 1", "1 KiB bodies at 5,000 requests/s"),
     _http("h1-rate20k", "--conns 64 --path /1k --rate 20000 --warm 1", "1 KiB bodies at 20,000 requests/s"),
+    _http("tls-1k", "--conns 64 --path /1k --tls", "64 keep-alive connections over TLS, 1 KiB bodies", port=TLS_ECDSA),
+    _http("tls-64k", "--conns 64 --path /64k --tls", "64 keep-alive connections over TLS, 64 KiB bodies", port=TLS_ECDSA),
+    _handshakes("tls-full-ecdsa", TLS_ECDSA, False, "a TLS handshake with P-256 and a request"),
+    _handshakes("tls-full-rsa", TLS_RSA, False, "a TLS handshake with RSA of 2048 bits and a request"),
+    _handshakes("tls-resumed", TLS_ECDSA, True, "a resumed TLS handshake and a request"),
+    _http2("h2-h1", H2, "--path /1k", "HTTP/2 to HTTP/1.1, 4 connections of 100 streams, 1 KiB bodies"),
+    _http2("h2-h1-64k", H2, "--path /64k", "the same with 64 KiB bodies"),
+    _http2("h2-h1-tls", TLS_ECDSA, "--path /1k --tls", "the same with 1 KiB over TLS"),
+    _http2("h2-h2", H2_TO_H2, "--path /1k", "HTTP/2 to HTTP/2, 4 connections of 100 streams, 1 KiB bodies"),
+    _http2("grpc-unary", H2_TO_H2, "--grpc", "gRPC calls, 4 connections of 100 streams, messages of 100 B"),
     _websocket("ws-100", 100, "64 WebSockets, echoes of 100 B"),
     _websocket("ws-64k", 65536, "64 WebSockets, echoes of 64 KiB"),
     _bulk("l4-dl1", "download", 1, SOURCE, "one TCP download"),
@@ -56,5 +86,11 @@ CPU = {workload.name: workload for workload in [
 ]}
 
 # measured apart from the rounds
-MEMORY, ALLOCATIONS = "memory", "allocations"
-ALL = [*CPU, MEMORY, ALLOCATIONS]
+MEMORY = {idle.name: idle for idle in [
+    Idle("memory", HTTP, []),
+    Idle("memory-tls", TLS_ECDSA, ["--tls"]),
+    Idle("memory-h2", H2, ["--h2"]),
+    Idle("memory-h2-tls", TLS_ECDSA, ["--h2", "--tls"]),
+]}
+ALLOCATIONS = "allocations"
+ALL = [*CPU, *MEMORY, ALLOCATIONS]

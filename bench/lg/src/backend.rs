@@ -1,4 +1,4 @@
-//! The origin behind every proxy: HTTP on 9000, a source of bytes on 9002, a sink on 9003.
+//! The origin behind every proxy: HTTP on 9000, HTTP/2 without TLS on 9001, a source of bytes on 9002, a sink on 9003.
 //!
 //! HTTP answers with 0, 1 KiB or 64 KiB by the last part of the path (`/0`, `/1k`, `/64k`), whatever
 //! stands before it; `/ws` becomes a WebSocket that echoes. Bodies of requests have a Content-Length.
@@ -11,10 +11,12 @@ use memchr::memmem::{self, Finder};
 
 use crate::args::Outcome;
 use crate::echo::Echo;
+use crate::h2;
 use crate::response::content_length;
 use crate::sys::{Event, Interest, Poller, Socket, would_block};
 
 const HTTP: u16 = 9000;
+const HTTP2: u16 = 9001;
 const SOURCE: u16 = 9002;
 const SINK: u16 = 9003;
 
@@ -60,6 +62,8 @@ struct Connection {
     body_left: usize,
     /// From the head that asked for it on.
     echo: Option<Echo>,
+    /// On port 9001.
+    h2: Option<Box<h2::Origin>>,
     /// Responses that still have to go out: which, and from which byte on.
     queue: VecDeque<(usize, usize)>,
     /// The poller has been asked to say when there is room to write.
@@ -75,6 +79,7 @@ impl Connection {
             partial: Vec::new(),
             body_left: 0,
             echo: None,
+            h2: (port == HTTP2).then(Box::default),
             queue: VecDeque::new(),
             stalled: false,
             close: false,
@@ -90,7 +95,7 @@ enum Fate {
 impl Backend {
     pub fn start(poller: &Poller) -> Outcome<Self> {
         let mut listeners = Vec::new();
-        for port in [HTTP, SOURCE, SINK] {
+        for port in [HTTP, HTTP2, SOURCE, SINK] {
             let at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
             let listen = || -> io::Result<Socket> {
                 let socket = Socket::listen(at)?;
@@ -125,7 +130,7 @@ impl Backend {
             return;
         };
         let outcome = match connection.port {
-            HTTP => self.serve_http(poller, &mut connection, event),
+            HTTP | HTTP2 => self.serve_http(poller, &mut connection, event),
             SOURCE => self.pour(&connection, event),
             _ => match connection.socket.discard() {
                 Ok(0) => Ok(Fate::Drop),
@@ -195,6 +200,9 @@ impl Backend {
 
     /// Takes what was read. `false`: it is not what the generator sends.
     fn take(&self, connection: &mut Connection, count: usize) -> bool {
+        if let Some(h2) = &mut connection.h2 {
+            return h2.feed(&self.scratch[..count]);
+        }
         let joined;
         let mut bytes = &self.scratch[..count];
         if !connection.partial.is_empty() {
@@ -262,6 +270,17 @@ impl Backend {
                 other => other?,
             };
             echo.sent(sent);
+        }
+        while let Some(h2) = &mut connection.h2
+            && !h2.ready().is_empty()
+        {
+            match connection.socket.send(h2.ready()) {
+                Err(error) if would_block(&error) => {
+                    connection.stalled = true;
+                    return poller.change(&connection.socket, Interest::BOTH, token);
+                }
+                other => h2.sent(other?),
+            }
         }
         if std::mem::take(&mut connection.stalled) {
             poller.change(&connection.socket, Interest::READ, token)?;

@@ -11,9 +11,11 @@ use std::time::Instant;
 use crate::args::{Args, Outcome};
 use crate::backend::Backend;
 use crate::histogram::Histogram;
+use crate::link::Link;
 use crate::request::Requests;
 use crate::response::{Progress, Response};
-use crate::sys::{Event, Interest, Poller, Socket, would_block};
+use crate::sys::{Event, Interest, Poller, would_block};
+use crate::tls::Tls;
 
 /// After this many errors there is nothing to measure.
 const TOO_MANY_ERRORS: u64 = 100_000;
@@ -43,6 +45,7 @@ pub fn run(args: &Args) -> Outcome {
 /// What was asked for. Times are nanoseconds since the start.
 struct Plan {
     to: SocketAddrV4,
+    tls: Option<Tls>,
     connections: usize,
     requests: Requests,
     close: bool,
@@ -67,6 +70,7 @@ impl Plan {
             |name, default| Ok::<u64, String>((args.number::<f64>(name, default)? * 1e9) as u64);
         Ok(Self {
             to: args.target()?,
+            tls: Tls::from_args(args, "http/1.1")?,
             connections: args.number("--conns", 64)?,
             requests: match args.number("--hosts", 0)? {
                 0 => Requests::same(path, close),
@@ -82,7 +86,7 @@ impl Plan {
 }
 
 struct Client {
-    socket: Socket,
+    link: Link,
     response: Response,
     /// When the request in flight was sent, or was due; `None` = none in flight.
     since: Option<u64>,
@@ -96,6 +100,8 @@ struct Counts {
     errors: u64,
     not_ok: u64,
     opened: u64,
+    /// Connections whose TLS session was one of an earlier connection.
+    resumed: u64,
     bytes: u64,
     /// Requests that began more than a millisecond after they were due.
     late: u64,
@@ -151,20 +157,17 @@ impl Clients {
     fn open(&mut self, poller: &Poller, id: usize) -> Outcome<Client> {
         loop {
             self.counts.opened += 1;
-            let connect = || -> io::Result<Socket> {
-                let socket = Socket::connect(self.counts.opened as u32, self.plan.to)?;
-                poller.add(&socket, Interest::BOTH, id as u64)?;
-                Ok(socket)
+            let connect = || -> io::Result<Link> {
+                let source = self.counts.opened as u32;
+                let link = Link::connect(source, self.plan.to, self.plan.tls.as_ref())?;
+                poller.add(link.socket(), Interest::BOTH, id as u64)?;
+                Ok(link)
             };
             match connect() {
-                Ok(socket) => {
+                Ok(link) => {
                     let since = self.plan.rate.is_none().then(|| self.now());
-                    return Ok(Client {
-                        socket,
-                        response: Response::default(),
-                        since,
-                        sent: false,
-                    });
+                    let response = Response::default();
+                    return Ok(Client { link, response, since, sent: false });
                 }
                 Err(error) => self.error(&error.to_string())?,
             }
@@ -221,13 +224,13 @@ impl Clients {
     fn send(&mut self, poller: &Poller, id: usize) -> Outcome {
         let client = &mut self.clients[id];
         let request = self.plan.requests.next();
-        match client.socket.send(request) {
+        match client.link.send(request) {
             Ok(count) if count == request.len() => {
                 client.sent = true;
                 Ok(())
             }
             Err(error) if would_block(&error) => poller
-                .change(&client.socket, Interest::BOTH, id as u64)
+                .change(client.link.socket(), Interest::BOTH, id as u64)
                 .map_err(|error| error.to_string()),
             // a head that does not fit whole into an empty socket buffer does not happen
             outcome => self.reopen(poller, id, &format!("send: {outcome:?}")),
@@ -239,7 +242,7 @@ impl Clients {
         if event.writable() {
             let client = &self.clients[id];
             poller
-                .change(&client.socket, Interest::READ, event.token)
+                .change(client.link.socket(), Interest::READ, event.token)
                 .map_err(|error| error.to_string())?;
             if client.since.is_some() && !client.sent {
                 if self.plan.rate.is_none() {
@@ -252,7 +255,7 @@ impl Clients {
             return Ok(());
         }
         let client = &mut self.clients[id];
-        let count = match client.socket.receive(&mut self.scratch) {
+        let count = match client.link.receive(&mut self.scratch) {
             Ok(0) => return self.reopen(poller, id, "the proxy closed the connection"),
             Err(error) if would_block(&error) => return Ok(()),
             Err(error) => return self.reopen(poller, id, &error.to_string()),
@@ -280,6 +283,7 @@ impl Clients {
         self.latencies.record(now.saturating_sub(since));
         self.counts.done += 1;
         if self.plan.close {
+            self.counts.resumed += u64::from(client.link.resumed() == Some(true));
             self.clients[id] = self.open(poller, id)?;
         } else if self.plan.rate.is_some() {
             return self.start_waiting(poller, id, now);
@@ -304,11 +308,11 @@ impl Clients {
 
     fn print(&self) {
         let (end, (from, before)) = (self.now(), self.warm.unwrap_or((0, 0)));
-        let Counts { done, errors, not_ok, opened, bytes, late } = self.counts;
+        let Counts { done, errors, not_ok, opened, resumed, bytes, late } = self.counts;
         let rate = (done - before) as f64 / ((end - from) as f64 / 1e9);
         let quantile = |share| self.latencies.quantile(share);
         println!(
-            "{{\"requests\":{done},\"errors\":{errors},\"non2xx\":{not_ok},\"conns\":{opened},\"secs\":{:.4},\"rps\":{rate:.1},\
+            "{{\"requests\":{done},\"errors\":{errors},\"non2xx\":{not_ok},\"conns\":{opened},\"resumed\":{resumed},\"secs\":{:.4},\"rps\":{rate:.1},\
              \"bytes\":{bytes},\"p50\":{:.1},\"p90\":{:.1},\"p99\":{:.1},\"p999\":{:.1},\"max\":{:.1},\"late\":{late}}}",
             end as f64 / 1e9,
             quantile(0.5),

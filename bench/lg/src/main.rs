@@ -6,14 +6,15 @@
 //!
 //! ```text
 //! lg backend
-//! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--with-backend]
+//! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--tls [--resume]] [--with-backend]
+//! lg h2    --addr A [--conns N] [--streams N] [--path P] [--grpc] [--secs S] [--requests N] [--tls] [--with-backend]
 //! lg ws    --addr A [--conns N] [--size BYTES] [--secs S] [--with-backend]
 //! lg download|upload --addr A [--conns N] [--secs S] [--with-backend]
-//! lg idle  --addr A [--conns N]
+//! lg idle  --addr A [--conns N] [--h2] [--tls]
 //! lg relay --port P --addr A [--loss PERCENT] [--delay MS] [--seed N]
 //! ```
 //!
-//! `http`, `ws` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
+//! `http`, `h2`, `ws` and the bulk modes print one JSON object; `idle` prints `ready` once every connection has
 //! had its response, and holds them until standard input closes. `relay` loses and delays datagrams.
 
 mod args;
@@ -21,13 +22,16 @@ mod backend;
 mod bulk;
 mod echo;
 mod frame;
+mod h2;
 mod histogram;
 mod http;
 mod idle;
+mod link;
 mod relay;
 mod request;
 mod response;
 mod sys;
+mod tls;
 mod ws;
 
 use std::process::ExitCode;
@@ -39,13 +43,14 @@ fn main() -> ExitCode {
     let outcome = match args.mode() {
         "backend" => backend::serve(),
         "http" => http::run(&args),
+        "h2" => h2::run(&args),
         "ws" => ws::run(&args),
         "download" => bulk::run(&args, bulk::Direction::Download),
         "upload" => bulk::run(&args, bulk::Direction::Upload),
         "idle" => idle::run(&args),
         "relay" => relay::run(&args),
         other => Err(format!(
-            "unknown mode {other:?}: backend, http, ws, download, upload, idle or relay"
+            "unknown mode {other:?}: backend, http, h2, ws, download, upload, idle or relay"
         )),
     };
     match outcome {
