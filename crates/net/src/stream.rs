@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -16,7 +16,7 @@ use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::hook::Tracked;
-use crate::{Io, KeepAlive, PeerAddr};
+use crate::{Io, KeepAlive, PeerAddr, sys};
 use boxed::Boxed;
 pub use released::Released;
 
@@ -239,7 +239,8 @@ impl Stream {
 
     /// Looks at what there is to read without taking it. `Ok(0)` is an end of file.
     ///
-    /// A second look at once sees the same bytes: read them before waiting for more.
+    /// A second look at once sees the same bytes: read them before waiting for more, or see
+    /// [`Stream::poll_peek_more`].
     ///
     /// # Errors
     /// What recv(2) says.
@@ -248,29 +249,37 @@ impl Stream {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        if let Err(error) = self.watch() {
-            return Poll::Ready(Err(error));
-        }
-        match &mut self.kind {
-            Kind::Tcp(stream) => stream.poll_peek(cx, into),
-            #[cfg(unix)]
-            Kind::Unix(stream) => loop {
-                std::task::ready!(stream.poll_read_ready(cx))?;
-                let peek = || {
-                    let room = into.initialize_unfilled();
-                    rustix::net::recv(stream.as_fd(), room, rustix::net::RecvFlags::PEEK)
-                        .map(|(count, _)| count)
-                        .map_err(io::Error::from)
-                };
-                match stream.try_io(Interest::READABLE, peek) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    peeked => {
-                        return Poll::Ready(peeked.inspect(|count| into.advance(*count)));
-                    }
-                }
-            },
-            Kind::Boxed(boxed) => boxed.poll_peek(cx, into),
-            Kind::Unwatched(_) | Kind::Gone => Poll::Ready(Err(gone())),
+        self.poll_peek_more(cx, 0, into)
+    }
+
+    /// Looks at what there is to read without taking it, once that is more than `seen` bytes. Not more than `seen` are
+    /// there where no more will come: the peer has ended, or this stream shows no more before the first are read. What is
+    /// no socket shows at most 24 bytes.
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub fn poll_peek_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        seen: usize,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.watch()?;
+        loop {
+            match &mut self.kind {
+                Kind::Tcp(stream) => ready!(stream.poll_read_ready(cx))?,
+                #[cfg(unix)]
+                Kind::Unix(stream) => ready!(stream.poll_read_ready(cx))?,
+                Kind::Boxed(boxed) => return boxed.poll_peek_more(cx, seen, into),
+                Kind::Unwatched(_) | Kind::Gone => return Poll::Ready(Err(gone())),
+            }
+            // `WouldBlock` makes the event loop wait for what comes after the bytes that are there.
+            let socket = self.socket().ok_or_else(gone)?;
+            let peeked = self.try_io(Interest::READABLE, || peek_more(&socket, seen, into));
+            match peeked {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked),
+            }
         }
     }
 
@@ -312,6 +321,16 @@ impl Stream {
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.socket().map_or(Ok(None), |socket| socket.take_error())
     }
+}
+
+/// See [`Stream::poll_peek_more`]; `WouldBlock` while more may come.
+fn peek_more(socket: &SockRef<'_>, seen: usize, into: &mut ReadBuf<'_>) -> io::Result<usize> {
+    let count = sys::peek(socket, into.initialize_unfilled())?;
+    if count > 0 && count <= seen && count < into.remaining() && !sys::has_ended(socket)? {
+        return Err(ErrorKind::WouldBlock.into());
+    }
+    into.advance(count);
+    Ok(count)
 }
 
 /// Of a stream that was closed or taken apart.

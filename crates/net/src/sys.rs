@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd as _, AsRawFd};
 
-use socket2::Socket;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::RecvFlags;
+use socket2::{SockRef, Socket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -15,6 +17,20 @@ pub(crate) fn watch(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
     // AsyncFd owns the TcpListener.
     let watched = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) };
     watched.map_err(io::Error::from)
+}
+
+/// Looks at what there is to read, without waiting.
+pub(crate) fn peek(socket: &SockRef<'_>, into: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(socket.as_fd(), into, RecvFlags::PEEK)?.0)
+}
+
+/// Whether the peer has ended its direction, even where bytes of it were not read yet.
+pub(crate) fn has_ended(socket: &SockRef<'_>) -> io::Result<bool> {
+    let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut asked = [PollFd::from_borrowed_fd(socket.as_fd(), ended)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut asked, Some(&now))?;
+    Ok(asked[0].revents().intersects(ended))
 }
 
 /// SO_MARK.

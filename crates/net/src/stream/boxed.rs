@@ -45,18 +45,42 @@ impl Boxed {
         Poll::Ready(())
     }
 
-    pub(super) fn poll_peek(
+    /// See [`Stream::poll_peek_more`](crate::Stream::poll_peek_more).
+    pub(super) fn poll_peek_more(
         &mut self,
         cx: &mut Context<'_>,
+        seen: usize,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_read_ready(cx));
-        if let Some(failure) = self.failure.take() {
+        while (1..=seen).contains(&(self.end - self.start))
+            && !self.ended
+            && self.failure.is_none()
+            && self.end - self.start < PEEK
+        {
+            ready!(self.poll_more(cx));
+        }
+        if self.start == self.end
+            && let Some(failure) = self.failure.take()
+        {
             return Poll::Ready(Err(failure));
         }
         let count = (self.end - self.start).min(into.remaining());
         into.put_slice(&self.peeked[self.start..self.start + count]);
         Poll::Ready(Ok(count))
+    }
+
+    /// Waits for bytes behind those that are there.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.peeked.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let mut buf = ReadBuf::new(&mut self.peeked[self.end..]);
+        match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
+            Ok(()) if buf.filled().is_empty() => self.ended = true,
+            Ok(()) => self.end += buf.filled().len(),
+            Err(error) => self.failure = Some(error),
+        }
+        Poll::Ready(())
     }
 
     pub(super) fn poll_read(
@@ -69,7 +93,8 @@ impl Boxed {
             into.put_slice(&self.peeked[self.start..self.start + count]);
             self.start += count;
             // What else there is can go into the same buffer, but is not waited for.
-            if self.start < self.end || into.remaining() == 0 {
+            let is_last = self.ended || self.failure.is_some();
+            if self.start < self.end || into.remaining() == 0 || is_last {
                 return Poll::Ready(Ok(()));
             }
             let mut noop = Context::from_waker(std::task::Waker::noop());

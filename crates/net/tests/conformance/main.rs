@@ -151,6 +151,7 @@ on_every_network! {
     tcp::both_ends_know_their_addresses,
     tcp::bytes_keep_their_order_both_ways,
     tcp::looking_takes_nothing,
+    tcp::looking_again_waits_for_more,
     tcp::a_full_buffer_holds_the_writer_back,
     tcp::nobody_listens_is_refused,
     tcp::a_name_has_to_be_resolved_first,

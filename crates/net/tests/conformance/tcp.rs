@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::task::Poll;
 
 use rosn_base::Addr;
-use rosn_net::{BindError, DialError, DialOptions, ListenOptions};
+use rosn_net::{BindError, DialError, DialOptions, ListenOptions, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::{Host, accept, poll_once, read_all};
@@ -66,6 +66,27 @@ pub(crate) async fn looking_takes_nothing(host: &Host) {
     }
     drop(client);
     assert_eq!(read_all(&mut server).await.unwrap(), b"hello");
+}
+
+/// Peeking waits for more than was seen, and for no more where the peer has ended.
+pub(crate) async fn looking_again_waits_for_more(host: &Host) {
+    async fn peek(server: &mut Stream, seen: usize) -> Vec<u8> {
+        let mut space = [0; 20];
+        let mut into = ReadBuf::new(&mut space);
+        poll_fn(|cx| server.poll_peek_more(cx, seen, &mut into)).await.unwrap();
+        into.filled().to_vec()
+    }
+    let (mut client, mut server) = host.pair().await;
+    client.write_all(b"a").await.unwrap();
+    assert_eq!(peek(&mut server, 0).await, b"a");
+    assert!(poll_once(std::pin::pin!(peek(&mut server, 1))).await.is_pending());
+    let (more, _) = tokio::join!(peek(&mut server, 1), client.write_all(b"b"));
+    assert_eq!(more, b"ab");
+    let (ended, _) = tokio::join!(peek(&mut server, 2), client.shutdown());
+    assert_eq!(ended, b"ab", "nothing more comes");
+    assert_eq!(peek(&mut server, 2).await, b"ab", "as often as one looks");
+    assert_eq!(read_all(&mut server).await.unwrap(), b"ab");
+    assert_eq!(peek(&mut server, 0).await, b"");
 }
 
 pub(crate) async fn a_full_buffer_holds_the_writer_back(host: &Host) {
