@@ -74,6 +74,14 @@ class Folder:
         }
         return {**settings, "security": "tls", "tlsSettings": {**own, **more}}
 
+    def tls_context(self, **more) -> dict:
+        """MOSN's settings of a filter chain with TLS."""
+        return {"status": True, "cert_chain": self.certificate, "private_key": self.key, **more}
+
+    def tls_to(self, **more) -> dict:
+        """MOSN's settings of a cluster with TLS."""
+        return {"status": True, "ca_cert": self.ca, "server_name": "interop.test", **more}
+
     def client_context(self, *alpn: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)
         context.set_alpn_protocols(alpn)
@@ -97,19 +105,24 @@ class End:
     at: str = ""  # where it listens, if not on the port
     http: dict | None = None  # the action of the only route; None where bytes are forwarded as they come
     cluster: dict = dataclasses.field(default_factory=dict)  # more about it, which wins
+    protocol: str = "Http1"  # what it speaks to clients, where there is a route
+    proxy: dict = dataclasses.field(default_factory=dict)  # more about the filter that proxies, which wins
+    chain: dict = dataclasses.field(default_factory=dict)  # more about the filter chain
+    listener: dict = dataclasses.field(default_factory=dict)  # more about the listener
 
 
 class Rosn:
     """A process for as long as the block runs. It has to end well at the end of it, and without delay."""
 
-    def __init__(self, program: str, folder: pathlib.Path, ends: list[End]):
+    def __init__(self, program: str, folder: pathlib.Path, ends: list[End], **more):
+        """`more` is of the top level of the configuration."""
         name = f"rosn-{ends[0].port}"
         self.log = folder / f"{name}.log"
         self.folder = folder / name
         self.folder.mkdir()
-        config = folder / f"{name}.json"
-        config.write_text(json.dumps(configuration(ends, self.folder), indent=1))
-        self.command = [program, "start", "-c", str(config)]
+        self.config = folder / f"{name}.json"
+        self.config.write_text(json.dumps({**configuration(ends, self.folder), **more}, indent=1))
+        self.command = [program, "start", "-c", str(self.config)]
 
     async def __aenter__(self):
         with open(self.log, "wb") as log:
@@ -149,11 +162,15 @@ class Rosn:
         if not found():
             raise AssertionError(f"no line of {self.log} has all of {words}; the last ones are\n{self.text()[-1500:]}")
 
+    def processor(self) -> float:
+        """Seconds of the processors' time that it has had."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> int:
         """Bytes that are resident."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
-
 
     def descriptors(self) -> list[str]:
         """What it has open."""
@@ -185,10 +202,15 @@ class Rosn:
         """How many connections and requests it has."""
         return json.loads(await self.admin("/api/v1/connections"))["total"]
 
+    async def metrics(self) -> dict[str, float]:
+        """Each series, with its labels."""
+        lines = (line.rpartition(" ") for line in (await self.admin("/metrics")).splitlines() if line[:1] != "#")
+        return {series: float(value) for series, _, value in lines}
+
     async def counted(self, name: str) -> float:
         """The sum of all metrics whose names end so."""
-        lines = (line.rpartition(" ") for line in (await self.admin("/metrics")).splitlines() if line[:1] != "#")
-        found = [float(value) for series, _, value in lines if series.partition("{")[0].endswith(name)]
+        series = await self.metrics()
+        found = [value for one, value in series.items() if one.partition("{")[0].endswith(name)]
         if not found:
             raise AssertionError(f"there is no metric {name}")
         return sum(found)
@@ -211,15 +233,16 @@ def configuration(ends: list[End], folder: pathlib.Path) -> dict:
     for number, end in enumerate(ends):
         name = f"end {number}"
         if end.http is None:
-            proxy = {"type": "tcp_proxy", "config": {"cluster": name}}
+            proxy = {"type": "tcp_proxy", "config": {"cluster": name, **end.proxy}}
         else:
-            proxy = {"type": "proxy", "config": {"downstream_protocol": "Http1", "router_config_name": name}}
+            settings = {"downstream_protocol": end.protocol, "router_config_name": name, **end.proxy}
+            proxy = {"type": "proxy", "config": settings}
             route = {"match": {"prefix": "/"}, "route": {"cluster_name": name, **end.http}}
             hosts = {"name": name, "domains": ["*"], "routers": [route]}
             routers.append({"router_config_name": name, "virtual_hosts": [hosts]})
         listeners.append({
             "name": name, "address": end.at or f"127.0.0.1:{end.port}", "bind_port": True,
-            "stream_settings": end.listens, "filter_chains": [{"filters": [proxy]}],
+            "stream_settings": end.listens, "filter_chains": [{"filters": [proxy], **end.chain}], **end.listener,
         })
         host = {"address": end.to if isinstance(end.to, str) else f"127.0.0.1:{end.to}"}
         clusters.append({"name": name, "stream_settings": end.dials, "hosts": [host], **end.cluster})

@@ -8,13 +8,14 @@ use anyhow::{Result, bail};
 use crate::command::run;
 use crate::workspace::Workspace;
 
-/// The suites: a name, packages of Debian, of PyPI and of npm, and the script.
+/// The suites: a name, packages of Debian, of PyPI and of npm, programs of Go, and the script.
 const SUITES: &[Suite] = &[
     Suite {
         name: "v2ray",
         debian: &["v2ray", "openssl", "python3"],
         pypi: &[],
         npm: &[],
+        go: &[],
         script: "tests/interop/v2ray.py",
     },
     Suite {
@@ -22,6 +23,7 @@ const SUITES: &[Suite] = &[
         debian: &["openssl", "python3", "python3-venv"],
         pypi: &["aioquic==1.7.2", "h2==4.4.1", "websockets==17.4"],
         npm: &[],
+        go: &[],
         script: "tests/interop/python_peers.py",
     },
     Suite {
@@ -29,6 +31,7 @@ const SUITES: &[Suite] = &[
         debian: &["python3", "python3-venv"],
         pypi: &["kosoku==0.1.0"],
         npm: &[],
+        go: &[],
         script: "tests/interop/autobahn.py",
     },
     Suite {
@@ -46,7 +49,48 @@ const SUITES: &[Suite] = &[
         pypi: &["docker==7.2.0", "kosoku==0.1.0", "websockets==17.4"],
         // The last playwright-core for the Node.js 18 of Debian 12.
         npm: &["playwright-core@1.57.0", "ws@8.23.0"],
+        go: &[],
         script: "tests/interop/tunnels.py",
+    },
+    Suite {
+        name: "http2",
+        debian: &[
+            "chromium",
+            "curl",
+            "nghttp2-client",
+            "nghttp2-server",
+            "nginx-light",
+            "nodejs",
+            "openssl",
+            "python3",
+            "python3-venv",
+        ],
+        pypi: &["h2==4.4.1", "httpx[http2]==0.28.1", "websockets==17.4"],
+        npm: &["playwright-core@1.57.0"],
+        // The last version that Go's module proxy has.
+        go: &[
+            "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
+            "github.com/summerwind/h2spec/cmd/h2specd@v2.2.1+incompatible",
+        ],
+        script: "tests/interop/http2.py",
+    },
+    Suite {
+        name: "tls",
+        debian: &[
+            "curl",
+            "nghttp2-client",
+            "nginx-light",
+            "openssl",
+            "procps",
+            "python3",
+            "python3-venv",
+            "testssl.sh",
+            "wrk",
+        ],
+        pypi: &["curl_cffi==0.16.3", "h2==4.4.1", "sslyze==6.3.1"],
+        npm: &[],
+        go: &[],
+        script: "tests/interop/tls.py",
     },
 ];
 
@@ -55,6 +99,7 @@ struct Suite {
     debian: &'static [&'static str],
     pypi: &'static [&'static str],
     npm: &'static [&'static str],
+    go: &'static [&'static str],
     script: &'static str,
 }
 
@@ -77,6 +122,11 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
         if !suite.npm.is_empty() {
             suite.install_node(&folder.join("node"))?;
             arguments.push(&node);
+        }
+        let go = format!("--go={}", folder.join("go").display());
+        if !suite.go.is_empty() {
+            suite.install_go(&folder.join("go"))?;
+            arguments.push(&go);
         }
         arguments.extend(options.iter().map(String::as_str));
         run(&python, &arguments)?;
@@ -108,5 +158,21 @@ impl Suite {
         std::fs::create_dir_all(&folder)?;
         let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", &folder];
         run("npm", &[&options, self.npm].concat())
+    }
+
+    /// Builds the suite's programs of Go into a folder, unless they are there.
+    fn install_go(&self, folder: &Path) -> Result<()> {
+        if Command::new("go").arg("version").output().is_err() {
+            run("sh", &[".ci/install", "golang-go"])?;
+        }
+        for package in self.go {
+            let path = package.split('@').next().unwrap_or_default();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if !folder.join(name).exists() {
+                let variable = format!("GOBIN={}", folder.display());
+                run("env", &[&variable, "go", "install", package])?;
+            }
+        }
+        Ok(())
     }
 }
