@@ -59,7 +59,7 @@ const SUITES: &[Suite] = &[
             "curl",
             "nghttp2-client",
             "nghttp2-server",
-            "nginx-light",
+            "nginx",
             "nodejs",
             "openssl",
             "python3",
@@ -79,7 +79,7 @@ const SUITES: &[Suite] = &[
         debian: &[
             "curl",
             "nghttp2-client",
-            "nginx-light",
+            "nginx",
             "openssl",
             "procps",
             "python3",

@@ -34,14 +34,15 @@ async def listening(port: int, *command):
 
 
 @contextlib.asynccontextmanager
-async def nginx(setup, *listen: str, keepalive=10_000_000):
+async def nginx(setup, *listen: str, keepalive=10_000_000, material=None):
     """nginx, which answers everything with a kilobyte; its port."""
     port = next_port()
+    material = material or setup.folder
     folder = setup.folder.path / f"nginx-{port}"
     folder.mkdir()
     text = NGINX.format(
         port=port, listen=" ".join(listen), folder=folder, text="nginx " * 170, keepalive=keepalive,
-        certificate=setup.folder.certificate, key=setup.folder.key,
+        certificate=material.certificate, key=material.key,
     )
     (folder / "nginx.conf").write_text(text)
     async with listening(port, found("nginx"), "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"):
