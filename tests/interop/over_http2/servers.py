@@ -66,6 +66,7 @@ http {{
   keepalive_requests {keepalive};
   ssl_certificate {certificate};
   ssl_certificate_key {key};
+  ssl_protocols TLSv1.2 TLSv1.3;
   server {{
     listen 127.0.0.1:{port} {listen};
     location / {{ return 200 "{text}"; }}
