@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use rosn_base::Addr;
-use rosn_base::stats::Sharded;
+use rosn_base::stats::{Sharded, Source, Value};
 use rosn_config::checked::{self, Discovery};
 use tokio::sync::watch;
 
 use crate::breakers::{Breakers, Permit};
 use crate::discovery::Answers;
-use crate::endpoint::{Common, Description, Endpoint};
+use crate::endpoint::{Common, Description, Endpoint, Fault};
 use crate::original_dst::OriginalDestinations;
 use crate::set::EndpointSet;
 use crate::stats::{ClusterStats, StatsSource};
@@ -38,6 +38,8 @@ pub struct Cluster {
     /// Held while a new set is made.
     answers: Mutex<Answers>,
     resolved: watch::Sender<bool>,
+    /// The version of the present set.
+    set_version: watch::Sender<u64>,
     originals: OriginalDestinations,
 }
 
@@ -60,6 +62,7 @@ impl Cluster {
             endpoints: ArcSwap::from_pointee(empty),
             answers: Mutex::new(Answers::new(&config)),
             resolved: watch::Sender::new(false),
+            set_version: watch::Sender::new(1),
             originals: OriginalDestinations::default(),
             config,
         };
@@ -152,9 +155,14 @@ impl Cluster {
         self.publish_answers();
         let (set, former) = (self.endpoints(), former.endpoints());
         let former = former.by_addr();
+        let is_checked = self.config.health_check.is_some();
         for endpoint in set.endpoints() {
             if let Some(former) = former.get(endpoint.addr()) {
                 endpoint.inherit_health(former);
+                // Nobody would find out that it is well again.
+                if !is_checked {
+                    endpoint.recover(Fault::ActiveCheck);
+                }
             }
         }
     }
@@ -168,6 +176,11 @@ impl Cluster {
         let mut resolved = self.resolved.subscribe();
         let answered = async { resolved.wait_for(|resolved| *resolved).await.is_ok() };
         tokio::time::timeout(limit, answered).await.unwrap_or(false)
+    }
+
+    /// Changes with each new set of endpoints.
+    pub(crate) fn set_versions(&self) -> watch::Receiver<u64> {
+        self.set_version.subscribe()
     }
 
     pub(crate) fn with_answers<T>(&self, f: impl FnOnce(&mut Answers) -> T) -> T {
@@ -212,7 +225,19 @@ impl Cluster {
         let common = Arc::clone(&self.common);
         let set = EndpointSet::new(version, endpoints.collect(), balancer, common);
         self.endpoints.store(Arc::new(set));
+        self.set_version.send_replace(version);
         true
+    }
+}
+
+/// How many endpoints there are, and how many of them are healthy.
+impl Source for Cluster {
+    fn visit(&self, f: &mut dyn FnMut(&'static str, Value)) {
+        let set = self.endpoints();
+        let healthy = set.endpoints().iter().filter(|endpoint| endpoint.is_healthy()).count();
+        let gauge = |count: usize| Value::Gauge(i64::try_from(count).unwrap_or(i64::MAX));
+        f("membership_total", gauge(set.endpoints().len()));
+        f("membership_healthy", gauge(healthy));
     }
 }
 

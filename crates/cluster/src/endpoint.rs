@@ -171,6 +171,11 @@ impl Endpoint {
         self.state.faults.load(Relaxed)
     }
 
+    /// Whether this is wrong with it.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults() & fault as u8 != 0
+    }
+
     /// Says that something is wrong.
     pub fn fail(&self, fault: Fault) {
         let before = self.state.faults.fetch_or(fault as u8, Relaxed);

@@ -4,7 +4,8 @@
 //! that limit what is in use at a time, and the counters. Each worker has a [`Balancer`] for it, which
 //! picks an [`Endpoint`]; connecting to it, and keeping connections, is the caller's part. On the
 //! control thread, [`discover`] resolves the names of hosts and publishes new sets; an endpoint whose
-//! address stays keeps its identity and its counters.
+//! address stays keeps its identity and its counters. [`check_health`] asks endpoints whether they are well,
+//! by a [`Probe`] of the caller's, and balancers leave out those that are not.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -36,6 +37,7 @@
 //!     connect_timeout: Duration::from_secs(10),
 //!     idle_timeout: None,
 //!     panic_threshold: 50,
+//!     health_check: None,
 //!     stream: None,
 //!     tls: None,
 //!     http2: checked::Http2Settings::for_clusters(),
@@ -61,6 +63,7 @@ mod breakers;
 mod cluster;
 mod discovery;
 mod endpoint;
+mod health;
 mod maglev;
 mod original_dst;
 mod set;
@@ -73,5 +76,6 @@ pub use breakers::{Breakers, Permit};
 pub use cluster::Cluster;
 pub use discovery::discover;
 pub use endpoint::{Endpoint, Fault, Outcome};
+pub use health::{BoxFuture, HealthChange, OnHealthChange, Probe, check_health};
 pub use set::EndpointSet;
-pub use stats::{ClusterStats, HostStats, StatsSource, Unexported};
+pub use stats::{ClusterStats, HealthStats, HostStats, StatsSource, Unexported};

@@ -124,6 +124,29 @@ rosn_base::stats! {
     }
 }
 
+rosn_base::stats! {
+    /// Counters of the health checks of one service (label `service`). The first shard is the control thread's, which
+    /// alone counts them.
+    pub struct HealthStats {
+        /// Questions.
+        attempt: Counter,
+        /// Good answers.
+        success: Counter,
+        /// Bad answers, and none.
+        failure: Counter,
+        /// Bad answers; a connection that could not be made is one.
+        active_failure: Counter,
+        /// Always 0: requests of clients do not count here.
+        passive_failure: Counter,
+        /// No answer in time.
+        network_failure: Counter,
+        /// Always 0, as in MOSN.
+        verify_cluster: Counter,
+        /// Endpoints that are asked and healthy (MOSN's spelling).
+        healty: Gauge,
+    }
+}
+
 /// Where a cluster gets its counters: a registry gives the same ones for the same names, so that
 /// they survive a reload and a host that goes and comes back.
 pub trait StatsSource: Send + Sync {

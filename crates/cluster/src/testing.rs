@@ -42,6 +42,7 @@ pub(crate) fn config(balancer: BalancerKind, hosts: Vec<Host>) -> checked::Clust
         connect_timeout: Duration::from_secs(10),
         idle_timeout: None,
         panic_threshold: 50,
+        health_check: None,
         stream: None,
         tls: None,
         http2: checked::Http2Settings::for_clusters(),

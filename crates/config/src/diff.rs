@@ -170,6 +170,7 @@ fn cluster_keys(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
         "connect_timeout": connect_timeout,
         "idle_timeout": idle_timeout,
         "panic_threshold": panic_threshold,
+        "health_check": health_check,
         "stream_settings": stream,
         "tls_context": inactive,
     )

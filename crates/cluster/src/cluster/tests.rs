@@ -149,7 +149,7 @@ fn retries_are_a_share_of_the_active_requests_of_all_workers() {
 #[test]
 fn a_reload_keeps_the_health_of_what_stays() {
     let old = cluster(config(BalancerKind::RoundRobin, hosts(&[1, 1, 1])));
-    old.endpoints().endpoints()[1].fail(Fault::ActiveCheck);
+    old.endpoints().endpoints()[1].fail(Fault::Outlier);
     let new = cluster(config(BalancerKind::Random, hosts(&[4, 4])));
     new.inherit(&old);
     let health: Vec<_> = new.endpoints().endpoints().iter().map(|e| e.is_healthy()).collect();

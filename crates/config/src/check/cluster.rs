@@ -16,7 +16,7 @@ use crate::format::{self as raw, Field, Metadata, Mosn};
 use crate::text::{Span, Value};
 
 use super::stream::{self, Found, Side};
-use super::{ClusterFacts, dns, http2, missing, tls};
+use super::{ClusterFacts, dns, health, http2, missing, tls};
 
 /// All clusters by name. Of two with one name the last counts, as in MOSN.
 pub(super) fn clusters(mosn: &Mosn, context: &mut Context<'_>) -> BTreeMap<Arc<str>, Cluster> {
@@ -95,6 +95,7 @@ fn cluster(
         connect_timeout: connect_timeout(raw, context),
         idle_timeout: raw.idle_timeout.value().copied(),
         panic_threshold: panic_threshold(raw, context),
+        health_check: health::check(raw, name, tls.is_some(), context),
         stream: found.map(|found| found.settings),
         tls,
         http2: http2::settings(&raw.http2, Http2Settings::for_clusters(), context),

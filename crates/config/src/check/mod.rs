@@ -6,6 +6,7 @@ mod address;
 mod cluster;
 mod dns;
 mod headers;
+mod health;
 mod http2;
 mod listener;
 mod metrics;

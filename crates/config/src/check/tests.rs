@@ -363,6 +363,10 @@ fn virtual_hosts() {
     check(ROUTER, json!({"virtual_hosts": []}), &["warning no-virtual-hosts"]);
 }
 
+fn http_check(config: Value) -> Value {
+    json!({"health_check": {"protocol": "Http1", "check_config": {"http_check_config": config}}})
+}
+
 #[test]
 fn clusters() {
     for (change, expected) in [
@@ -372,7 +376,23 @@ fn clusters() {
         (json!({"lb_type": "LB_RADNOM"}), &["warning unknown-balancer"]),
         (json!({"type": "SIMPEL"}), &["warning unknown-cluster-type"]),
         (json!({"lb_type": "LB_MAGLEV"}), &["warning maglev-without-hash"]),
-        (json!({"health_check": {"protocol": "Http1"}}), &["notice not-yet-active"]),
+        (json!({"health_check": {}}), &[]),
+        (json!({"health_check": {"protocol": "SofaRpc", "healthy_threshold": 0}}), &[]),
+        (json!({"health_check": {"protocol": "Http1"}}), &["warning no-effect"]),
+        (json!({"health_check": {"protocol": "http1"}}), &["warning unknown-check-protocol"]),
+        (json!({"health_check": {"interval": "1us"}}), &["warning out-of-range"]),
+        (http_check(json!({"path": "health?deep", "codes": [{"Start": 200, "End": 299}]})), &[]),
+        (http_check(json!({"port": 70000})), &["error out-of-range"]),
+        (http_check(json!({"method": "GET /x"})), &["error bad-method"]),
+        (http_check(json!({"path": "/a b"})), &["error bad-path"]),
+        (http_check(json!({"domain": "a\r\nb: c"})), &["error bad-value"]),
+        (http_check(json!({"scheme": "ftp"})), &["warning unknown-scheme"]),
+        (http_check(json!({"codes": [{"Start": 300, "End": 200}]})), &["warning no-effect"]),
+        (
+            json!({"health_check": {"protocol": "Grpc", "check_config":
+                {"grpc_check_config": {"authority": "a b"}}}}),
+            &["error bad-value"],
+        ),
         (
             json!({"slow_start": {"mode": "duration", "slow_start_duration": "10s", "min_weight_percent": 10}}),
             &["error out-of-range"],

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rosn_base::Addr;
 
-use super::{Http2Settings, StreamSettings, TlsContext};
+use super::{HealthCheck, Http2Settings, StreamSettings, TlsContext};
 
 /// One of `cluster_manager.clusters`.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Cluster {
     /// `panic_threshold` (50; a key of rosn's): below this share of healthy hosts, in per cent, health is
     /// ignored; 0 = never.
     pub panic_threshold: u8,
+    /// `health_check`; `None` = every endpoint counts as healthy.
+    pub health_check: Option<HealthCheck>,
     /// `stream_settings`: how the bytes of a connection travel; `None` = plain sockets.
     pub stream: Option<Arc<StreamSettings>>,
     /// `tls_context`, or that of the manager where `cluster_manager_tls`; `None` = plain text.

@@ -3,6 +3,7 @@
 //! All types compare by value, so that two configurations can be told apart piece by piece.
 
 mod cluster;
+mod health;
 mod http2;
 mod listener;
 mod router;
@@ -12,6 +13,7 @@ mod tls;
 mod tunnel;
 
 pub use cluster::*;
+pub use health::*;
 pub use http2::*;
 pub use listener::*;
 pub use router::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{ExactStream, Free, Http2Config, Map, Metadata, Port, Status::*, Texts, Tls};
+use super::{ExactStream, Http2Config, Map, Metadata, Port, Status::*, Texts, Tls};
 
 format! {
     /// What is behind the proxy.
@@ -38,7 +38,7 @@ format! {
         /// Limits; only the first counts.
         circuit_breakers: Vec<Thresholds>, Active, "[]";
         /// Asking hosts whether they are well.
-        health_check: HealthCheck, Later("health checks: every host counts as healthy"), "";
+        health_check: HealthCheck, Active, "";
         /// What a registry watches.
         spec: ClusterSpec, Later("service registries"), "";
         /// Choosing among hosts by metadata.
@@ -100,7 +100,7 @@ format! {
 
     /// Asking hosts whether they are well.
     HealthCheck {
-        /// `Http1`; anything else is a TCP connection.
+        /// `Http1`, or rosn's `Grpc` (`grpc.health.v1.Health/Check`); anything else is a TCP connection.
         protocol: String, Active, "";
         /// For each question.
         timeout: Duration, Active, "1s";
@@ -108,7 +108,7 @@ format! {
         interval: Duration, Active, "15s";
         /// By how much the interval varies.
         interval_jitter: Duration, Active, "5ms";
-        /// Before the first question.
+        /// Before the first question; until then a host is healthy.
         initial_delay_seconds: Duration, Active, "1s";
         /// Good answers until a host is healthy.
         healthy_threshold: u32, Active, "1";
@@ -117,11 +117,55 @@ format! {
         /// The name in metrics.
         service_name: String, Active, "the cluster's name";
         /// What a protocol needs.
-        check_config: Map<Free>, Active, "";
+        check_config: CheckConfig, Active, "{}";
         /// A file that gets a line for each change.
         event_log_path: String, Active, "";
         /// Go functions that are called.
         common_callbacks: Texts, Go("no replacement yet"), "[]";
+    }
+
+    /// What a protocol of health checks needs.
+    CheckConfig {
+        /// For `Http1`. Without it, `Http1` is a TCP connection.
+        http_check_config: HttpCheck, Active, "";
+        /// For `Grpc`.
+        grpc_check_config: GrpcCheck, Own, "{}";
+    }
+
+    /// The request of a health check.
+    HttpCheck {
+        /// Another port than that of the host.
+        port: u32, Active, "that of the host";
+        /// For each question; `timeout` of the health check counts as well.
+        timeout: Duration, Active, "30s";
+        /// The path, with its query.
+        path: String, Active, "/";
+        /// The method.
+        method: String, Active, "GET";
+        /// `http` or `https`.
+        scheme: String, Active, "`https` where the cluster has TLS and no `port` is given, else `http`";
+        /// The Host.
+        domain: String, Active, "the address";
+        /// Status codes that are good.
+        codes: Vec<CodeRange>, Active, "200";
+    }
+
+    /// Status codes.
+    CodeRange {
+        /// The first.
+        start as "Start": u32, Active, "0";
+        /// The last.
+        end as "End": u32, Active, "0";
+    }
+
+    /// The call of a gRPC health check.
+    GrpcCheck {
+        /// The service that is asked for; empty is the server as a whole.
+        service: String, Own, "";
+        /// The authority.
+        authority: String, Own, "the address";
+        /// For each question; `timeout` of the health check counts as well.
+        timeout: Duration, Own, "that of the health check";
     }
 
     /// What a registry watches.

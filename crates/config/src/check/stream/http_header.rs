@@ -131,7 +131,7 @@ fn is_value(text: &str) -> bool {
 }
 
 /// Whether a text may stand between the method and the version.
-pub(super) fn is_target(text: &str) -> bool {
+pub(in crate::check) fn is_target(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

@@ -11,7 +11,7 @@ mod tls;
 mod tls_version;
 mod web;
 
-pub(super) use http_header::is_token;
+pub(super) use http_header::{is_target, is_token};
 
 #[cfg(test)]
 mod tests;
