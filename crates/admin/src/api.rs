@@ -86,6 +86,7 @@ const ENDPOINTS: &[Endpoint] = &[
     get("/config_dump", envoy::config_dump),
     get("/metrics", stats::prometheus),
     get("/api/v1/connections", stats::connections),
+    get("/api/v1/clusters", stats::clusters),
     Endpoint {
         path: "/api/v1/reload",
         methods: Methods::Post,

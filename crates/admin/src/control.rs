@@ -113,6 +113,9 @@ pub trait Control: Send + Sync {
     /// What each worker has open.
     fn connections(&self) -> Vec<WorkerConnections>;
 
+    /// The clusters by name, and what is known of the health of their endpoints.
+    fn clusters(&self) -> Value;
+
     /// Reads the configuration again and puts the difference into force. On a fault nothing
     /// changes, and the report says what is wrong. Two reloads at a time must not mix.
     ///

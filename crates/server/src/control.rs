@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rosn_admin::{Change, Control, Outcome, Report, WorkerConnections};
+use rosn_cluster::{Cluster, Endpoint, Fault};
 use rosn_config::checked::{LogLevel, StatsMatcher};
 use rosn_proxy::Shared;
 use rosn_telemetry::{Log, Registry, Writer};
 use rosn_worker::Workers;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::Load;
@@ -51,7 +52,7 @@ impl Process {
             }
             None => Err(Report {
                 text: "the process is stopping".to_owned(),
-                json: serde_json::json!({ "error": "the process is stopping" }),
+                json: json!({ "error": "the process is stopping" }),
             }),
         }
     }
@@ -140,6 +141,22 @@ impl Control for Process {
         (0..count).map(of_worker).collect()
     }
 
+    fn clusters(&self) -> Value {
+        let clusters = lock(&self.current).snapshot.clusters.clone();
+        let of_cluster = |cluster: &Arc<Cluster>| {
+            let endpoints: Vec<Value> = cluster
+                .endpoints()
+                .endpoints()
+                .iter()
+                .map(|endpoint| health_of(endpoint))
+                .collect();
+            let checked = cluster.config().health_check.is_some();
+            let value = json!({ "health_check": checked, "endpoints": endpoints });
+            (cluster.name().to_owned(), value)
+        };
+        Value::Object(clusters.iter().map(of_cluster).collect())
+    }
+
     fn reload(&self) -> Change<'_> {
         Box::pin(async { self.reload_now() })
     }
@@ -152,7 +169,7 @@ impl Control for Process {
         let config = Arc::clone(&lock(&self.current).config);
         let faults = rosn_config::faults(text, &config).map_err(|diagnostics| Report {
             text: format!("{}nothing was changed", diagnostics.render_text(false)),
-            json: serde_json::json!({ "diagnostics": diagnostics.to_json() }),
+            json: json!({ "diagnostics": diagnostics.to_json() }),
         })?;
         let mut hooks = lock(&self.hooks);
         hooks.set_faults(faults);
@@ -164,6 +181,20 @@ impl Control for Process {
         let order = if graceful { Order::Drain } else { Order::Stop };
         let _ = self.orders.send(order);
     }
+}
+
+fn health_of(endpoint: &Endpoint) -> Value {
+    let faults =
+        [(Fault::ActiveCheck, "FAILED_ACTIVE_HC"), (Fault::Outlier, "FAILED_OUTLIER_CHECK")];
+    let faults = faults.iter().filter(|(fault, _)| endpoint.has(*fault)).map(|(_, name)| *name);
+    json!({
+        "address": endpoint.addr().to_string(),
+        "hostname": endpoint.hostname(),
+        "weight": endpoint.weight(),
+        "healthy": endpoint.is_healthy(),
+        "faults": faults.collect::<Vec<_>>(),
+        "connections": endpoint.active_connections(),
+    })
 }
 
 fn positive(value: i64) -> u64 {

@@ -1,11 +1,12 @@
 //! Assembly: a checked configuration becomes running workers, and stays in step with its file.
 //!
 //! [`run`] is the life of the process: it builds the first snapshot, opens the sockets, starts the
-//! workers, and then sits on the control thread: admin API, metrics, DNS, reloads, signals. What it puts
+//! workers, and then sits on the control thread: admin API, metrics, DNS, health checks, reloads, signals. What it puts
 //! together lives in other crates; here is only who gets what.
 
 mod build;
 mod control;
+mod health;
 mod hooks;
 mod limits;
 mod reload;

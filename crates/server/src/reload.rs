@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::Load;
 use crate::build::Builder;
+use crate::health;
 
 /// The configuration in force.
 pub(crate) struct Current {
@@ -24,8 +25,8 @@ pub(crate) struct Current {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Files and directories that the configuration is made of.
     pub(crate) sources: Vec<PathBuf>,
-    /// Tasks that resolve names, by the cluster's id.
-    discoveries: HashMap<u64, JoinHandle<()>>,
+    /// Tasks that resolve names and check health, by the cluster's id.
+    followers: HashMap<u64, JoinHandle<()>>,
 }
 
 impl Current {
@@ -34,17 +35,19 @@ impl Current {
         raw: Value,
         sources: Vec<PathBuf>,
         snapshot: Snapshot,
+        builder: &Builder,
     ) -> Self {
         let (config, raw, snapshot) = (Arc::new(config), Arc::new(raw), Arc::new(snapshot));
-        let mut current = Self { config, raw, snapshot, sources, discoveries: HashMap::new() };
-        current.discover();
+        let mut current = Self { config, raw, snapshot, sources, followers: HashMap::new() };
+        current.follow_clusters(builder);
         current
     }
 
-    /// Resolves the names of all clusters, and of no others.
-    fn discover(&mut self) {
+    /// Resolves the names of all clusters and checks their health, and those of no others. What goes on for a cluster
+    /// that has not changed is not disturbed.
+    fn follow_clusters(&mut self, builder: &Builder) {
         let clusters = &self.snapshot.clusters;
-        self.discoveries.retain(|id, task| {
+        self.followers.retain(|id, task| {
             let stays = clusters.iter().any(|cluster| cluster.id() == *id);
             if !stays {
                 task.abort();
@@ -52,9 +55,14 @@ impl Current {
             stays
         });
         for cluster in clusters {
-            self.discoveries
-                .entry(cluster.id())
-                .or_insert_with(|| tokio::spawn(rosn_cluster::discover(Arc::clone(cluster))));
+            self.followers.entry(cluster.id()).or_insert_with(|| {
+                builder.registry.register("upstream", &[("cluster", cluster.name())], cluster);
+                let discovery = rosn_cluster::discover(Arc::clone(cluster));
+                let checks = health::run(cluster, builder, self.config.server.log.roller);
+                tokio::spawn(async move {
+                    tokio::join!(discovery, checks);
+                })
+            });
         }
     }
 
@@ -114,7 +122,7 @@ impl Current {
         self.config = Arc::new(config);
         self.raw = Arc::new(raw);
         self.snapshot = snapshot;
-        self.discover();
+        self.follow_clusters(builder);
         Ok(())
     }
 

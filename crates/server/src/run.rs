@@ -146,7 +146,7 @@ async fn assemble(
     let (exclude, process_metrics) =
         (config.metrics.exclude.clone(), config.metrics.prometheus.iter().all(|sink| sink.process));
     let accept = config.server.accept;
-    let current = Current::new(config, raw, sources, snapshot);
+    let current = Current::new(config, raw, sources, snapshot, &builder);
     first_resolutions(&current.snapshot.clusters, RESOLUTION_TIME).await;
     let stats = registry.sharded("downstream", &[("proxy", "global")], shards);
     let shared = Arc::new(Shared::new(stats, count, transports, environment));

@@ -31,6 +31,7 @@
 
 mod access_log;
 mod escape;
+mod event_log;
 mod file;
 mod gzip;
 mod log;
@@ -40,6 +41,7 @@ mod syslog;
 mod writer;
 
 pub use access_log::{AccessLog, write_start_time};
+pub use event_log::EventLog;
 pub use log::Log;
 pub use metrics::Registry;
 pub use sink::OpenError;

@@ -1,4 +1,4 @@
-//! `/api/v1/stats`, `/api/v1/stats_glob`, `/metrics` and `/api/v1/connections`.
+//! `/api/v1/stats`, `/api/v1/stats_glob`, `/metrics`, `/api/v1/connections` and `/api/v1/clusters`.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -40,4 +40,9 @@ pub(super) fn connections(call: &Call) -> Reply {
             upstream: sum.upstream + worker.upstream,
         });
     json_indented(StatusCode::OK, &json!({"total": total, "workers": workers}))
+}
+
+/// The clusters and how their endpoints are.
+pub(super) fn clusters(call: &Call) -> Reply {
+    json_indented(StatusCode::OK, &call.control.clusters())
 }

@@ -107,6 +107,10 @@ impl Control for Fake {
         vec![worker, worker]
     }
 
+    fn clusters(&self) -> Value {
+        json!({ "app": { "health_check": true, "endpoints": [] } })
+    }
+
     fn reload(&self) -> Change<'_> {
         Box::pin(async {
             let _open = self.gate.acquire().await.unwrap();

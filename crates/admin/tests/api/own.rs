@@ -70,6 +70,8 @@ async fn metrics_and_connections() {
     assert!(metrics.body.contains("downstream_request_total 3\n"));
     let open = server.get("/api/v1/connections").await.json();
     assert_eq!(open["workers"].as_array().unwrap().len(), 2);
+    let clusters = server.get("/api/v1/clusters").await.json();
+    assert_eq!(clusters["app"]["health_check"], true);
 }
 
 #[tokio::test]

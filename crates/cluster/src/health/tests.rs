@@ -84,7 +84,8 @@ async fn start(config: rosn_config::checked::Cluster, script: &Arc<Script>) -> C
         seen.lock().unwrap().push(change.to_string());
     });
     let probe: Arc<dyn Probe> = Arc::<Script>::clone(script);
-    let task = tokio::spawn(check_health(Arc::clone(&cluster), probe, Arc::clone(&stats), on_change));
+    let task =
+        tokio::spawn(check_health(Arc::clone(&cluster), probe, Arc::clone(&stats), on_change));
     settle().await;
     Checked { stats, cluster, task, changes }
 }
@@ -218,7 +219,8 @@ fn a_cluster_without_checks_does_not_inherit_what_they_found() {
     let with = cluster(one_host(health_check()));
     with.endpoints().endpoints()[0].fail(Fault::ActiveCheck);
     with.endpoints().endpoints()[0].fail(Fault::Outlier);
-    let changed = cluster(one_host(HealthCheck { timeout: Duration::from_secs(2), ..health_check() }));
+    let changed =
+        cluster(one_host(HealthCheck { timeout: Duration::from_secs(2), ..health_check() }));
     changed.inherit(&with);
     assert_eq!(changed.endpoints().endpoints()[0].faults(), 3);
     let without = cluster(config(BalancerKind::RoundRobin, hosts(&[1])));

@@ -83,9 +83,8 @@ fn question(
         other => {
             let known = ["Http1", "Grpc"];
             if let Some(meant) = known.iter().find(|name| name.eq_ignore_ascii_case(other)) {
-                let message = format!(
-                    "hosts are asked for a TCP connection, as `{other}` is not `{meant}`"
-                );
+                let message =
+                    format!("hosts are asked for a TCP connection, as `{other}` is not `{meant}`");
                 let fault = Fault::warning(span, "unknown-check-protocol", message);
                 context.add(fault.help(format!("write `{meant}`")));
             }
