@@ -48,6 +48,18 @@ handshake failed, 47 too many redirects, 52 an empty reply, 55 and 56 sending or
 failed, or an HTTP proxy refused, 60 the certificate is not trusted, 97 a SOCKS proxy refused.
 With --repeat the first that is not 0.";
 
+const CERT_HELP: &str = "\
+Examples:
+  rosn cert localhost 127.0.0.1 ::1            one certificate for three names, in localhost.pem
+  rosn cert '*.a.example' --dir certs          in certs/_wildcard.a.example.pem
+  rosn cert alice                              a client's: each is for servers and for clients
+  rosn cert spiffe://cluster.local/ns/a/sa/b   with a URI, as meshes have them
+  rosn cert localhost --rsa --force            another one in its place
+
+The first run makes the authority: ca.pem, which the other side has to trust, and ca.key. Later
+runs use it. Files of keys can be read by their owner only. They are for trying things out: do
+not have browsers trust the authority, or keep ca.key where nobody else can read it.";
+
 const FORWARD_HELP: &str = "\
 Examples, one for each transport:
   rosn forward tcp://127.0.0.1:1080 tcp://192.0.2.1:80?proxy=v2
@@ -150,6 +162,9 @@ Exit code 0 without errors, 1 with.")]
     /// Send an HTTP request and show where its time goes
     #[command(after_help = GET_HELP)]
     Get(GetArgs),
+    /// Make an authority and certificates of it, for trying things out
+    #[command(after_help = CERT_HELP)]
+    Cert(CertArgs),
     /// Make a configuration of another program's
     #[command(after_help = "\
 Examples:
@@ -401,6 +416,29 @@ pub(crate) struct ForwardArgs {
     /// Least severe lines of the log: trace, debug, info, warning, error, critical or off
     #[arg(short = 'l', long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertArgs {
+    /// What the certificate is for: hosts, IP addresses, URIs, e-mail addresses; the files are called by the first
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// The folder of the files; made where it is missing
+    #[arg(short = 'd', long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// An RSA key of 2048 bits instead of ECDSA P-256
+    #[arg(long)]
+    pub(crate) rsa: bool,
+    /// How many days it is valid
+    #[arg(long, value_name = "N", default_value_t = 365)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub(crate) days: u16,
+    /// Has expired a day ago: to see who notices
+    #[arg(long)]
+    pub(crate) expired: bool,
+    /// Replace the files of this name
+    #[arg(short = 'f', long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@
 //! rosn stop -c config.json       stop the running process
 //! rosn forward FROM TO           one tunnel, without a configuration
 //! rosn get URL                  where the time of an HTTP request goes
+//! rosn cert NAME                 certificates for trying things out
 //! rosn convert --from v2ray FILE make a configuration of another program's
 //! ```
 //!
@@ -18,6 +19,7 @@
 
 #[cfg(feature = "jemalloc")]
 mod allocator;
+mod cert;
 mod check;
 mod cli;
 mod convert;
@@ -90,6 +92,7 @@ fn run(cli: Cli) -> Exit {
         Command::Check(args) => check::run(&args),
         Command::Forward(args) => forward::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Cert(args) => cert::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Version(args) => version::run(&args),
