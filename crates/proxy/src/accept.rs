@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 
-use rosn_config::checked::{Network, OriginalDst, OriginalDstKind};
+use rosn_config::checked::{Network, OriginalDst, OriginalDstKind, Protocol};
 use rosn_net::{ConnInfo, PeerAddr, Stream};
 use tracing::debug;
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Listener, Service};
-use crate::{http, tcp};
+use crate::{http, http2, tcp};
 
 /// Serves a connection on the worker's thread until it ends. It is closed at once where a limit is
 /// reached.
@@ -38,7 +38,10 @@ pub fn spawn(
     let info = ClientInfo { conn: info };
     let worker = Rc::clone(worker);
     // A task for each kind of service, so that none is larger than it has to be.
-    match serving.listener().service {
+    match &serving.listener().service {
+        Service::Http { proxy, .. } if proxy.protocols == [Protocol::Http2] => {
+            tokio::task::spawn_local(http2::serve(worker, serving, stream, info, admission));
+        }
         Service::Http { .. } => {
             let serve = http::serve(worker, serving, stream, info, admission);
             tokio::task::spawn_local(serve);

@@ -30,6 +30,7 @@ mod context;
 mod details;
 mod h2;
 mod http;
+mod http2;
 mod snapshot;
 mod stats;
 mod tcp;

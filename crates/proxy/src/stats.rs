@@ -73,6 +73,12 @@ rosn_base::stats! {
         tunnel_bytes_write_total: Counter,
         /// How long tunnels lasted, in nanoseconds, counted when they end.
         tunnel_time_total: Counter,
+        /// HTTP/2 connections that were ended because of a flood.
+        http2_flood_total: Counter,
+        /// HTTP/2 streams that were reset before their response was whole: by the client, or because of it.
+        http2_reset_total: Counter,
+        /// HTTP/2 streams that were refused because the connection had too many.
+        http2_refused_total: Counter,
     }
 }
 

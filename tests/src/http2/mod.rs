@@ -97,6 +97,8 @@ pub struct Http2 {
     pub goaways: Vec<(u32, u32)>,
     /// The settings of the peer.
     pub settings: BTreeMap<u16, u32>,
+    /// What may be sent on the connection (0), and what streams were given beyond their first window.
+    windows: BTreeMap<u32, i64>,
     /// What came as answers to PING.
     pub pongs: Vec<Vec<u8>>,
     /// Gives credit for DATA that was read.
@@ -131,6 +133,7 @@ impl Http2 {
             answers: BTreeMap::new(),
             goaways: Vec::new(),
             settings: BTreeMap::new(),
+            windows: BTreeMap::from([(0, 65_535)]),
             pongs: Vec::new(),
             opens_windows: true,
             is_over: false,
@@ -180,7 +183,7 @@ impl Http2 {
         self.open(&[&head(method, path)[..], headers].concat(), false)
     }
 
-    /// Sends content. It does not look at windows.
+    /// Sends content without a look at windows.
     pub fn data(&mut self, stream: u32, bytes: &[u8], ends: bool) {
         self.frame(kind::DATA, u8::from(ends) * END_STREAM, stream, bytes);
     }
@@ -198,6 +201,27 @@ impl Http2 {
     /// Sends WINDOW_UPDATE.
     pub fn window(&mut self, stream: u32, more: u32) {
         self.frame(kind::WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
+    }
+
+    /// Sends a whole body, as far as the windows let it.
+    pub fn body(&mut self, stream: u32, body: &[u8]) {
+        while self.settings.is_empty() && self.step().is_some() {}
+        let initial = i64::from(self.settings.get(&4).copied().unwrap_or(65_535));
+        let (mut rest, mut sent) = (body, 0);
+        while !rest.is_empty() && !self.is_over {
+            let more = self.windows.get(&stream).copied().unwrap_or(0);
+            let window = (initial + more - sent).min(self.windows.get(&0).copied().unwrap_or(0));
+            let count = rest.len().min(16 << 10).min(usize::try_from(window).unwrap_or(0));
+            if count == 0 {
+                self.step();
+                continue;
+            }
+            let (now, later) = rest.split_at(count);
+            self.data(stream, now, false);
+            *self.windows.entry(0).or_default() -= count as i64;
+            (rest, sent) = (later, sent + count as i64);
+        }
+        self.data(stream, b"", true);
     }
 
     /// A whole GET.
@@ -249,6 +273,9 @@ impl Http2 {
             kind::PING if flags & ACK == 0 => self.frame(kind::PING, ACK, 0, payload),
             kind::PING => self.pongs.push(payload.clone()),
             kind::GOAWAY => self.goaways.push((number(0), number(4))),
+            kind::WINDOW_UPDATE => {
+                *self.windows.entry(*stream).or_default() += i64::from(number(0))
+            }
             kind::RST_STREAM => self.answers.entry(*stream).or_default().reset = Some(number(0)),
             kind::HEADERS => {
                 assert!(flags & END_HEADERS != 0, "CONTINUATION is not read");

@@ -51,8 +51,7 @@ pub(super) fn proxy(
     let (max_head_bytes, max_body_bytes) = limits(&raw, context);
     let tunnel = tunnel::rules(&raw.tunnel, context);
     let router = router?;
-    if !protocols.contains(&Protocol::Http1) {
-        // UNTIL-HTTP2
+    if protocols.is_empty() {
         let reason = format!("the protocol `{written}`");
         context.add(not_yet(span, &format!("{reason}: this listener is not started")));
         return Some((Service::Inactive(reason), None));

@@ -2,83 +2,10 @@
 
 use std::io::Write as _;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use memchr::{memchr, memmem};
 use rosn_base::Buf;
-
-/// Why a request is refused that HTTP/2 let through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Malformed {
-    /// It has no `:authority` and no Host, or both and different ones.
-    Authority,
-    /// A field that only HTTP/1 has (RFC 9113 section 8.2.2).
-    ConnectionField,
-    /// `:path` is empty or missing.
-    Path,
-}
-
-/// Appends the head of a request as text. `is_all`: no body follows.
-///
-/// # Errors
-/// RFC 9113 section 8.1.1.
-pub(crate) fn request_text(
-    head: &http::request::Parts,
-    is_all: bool,
-    out: &mut Buf,
-) -> Result<(), Malformed> {
-    let mut text = Vec::with_capacity(512);
-    text.extend_from_slice(head.method.as_str().as_bytes());
-    text.push(b' ');
-    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
-    let host = match (authority, host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Malformed::Authority);
-        }
-        (Some(authority), _) => authority,
-        (None, Some(host)) => host,
-        (None, None) => return Err(Malformed::Authority),
-    };
-    if head.method == Method::CONNECT {
-        text.extend_from_slice(host);
-    } else {
-        let path = head.uri.path_and_query().ok_or(Malformed::Path)?.as_str();
-        text.extend_from_slice(path.as_bytes());
-    }
-    text.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    text.extend_from_slice(host);
-    text.extend_from_slice(b"\r\n");
-    let mut cookies = head.headers.get_all(COOKIE).iter().peekable();
-    if cookies.peek().is_some() {
-        // RFC 9113 section 8.2.3: the crumbs of one field.
-        text.extend_from_slice(b"cookie: ");
-        for (at, crumb) in cookies.enumerate() {
-            text.extend_from_slice(if at > 0 { b"; " } else { b"" });
-            text.extend_from_slice(crumb.as_bytes());
-        }
-        text.extend_from_slice(b"\r\n");
-    }
-    for (name, value) in &head.headers {
-        if is_of_connection(name) {
-            return Err(Malformed::ConnectionField);
-        }
-        if *name != HOST && *name != COOKIE {
-            line(name, value, &mut text);
-        }
-    }
-    let has_length = head.headers.contains_key(CONTENT_LENGTH);
-    let has_content = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    if !is_all && !has_length && head.method != Method::CONNECT {
-        text.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    } else if is_all && !has_length && has_content {
-        // RFC 9110 section 8.6.
-        text.extend_from_slice(b"content-length: 0\r\n");
-    }
-    text.extend_from_slice(b"\r\n");
-    out.extend(&text);
-    Ok(())
-}
 
 /// Appends the head of a response as text.
 pub(crate) fn response_text(head: &http::response::Parts, method: rosn_h1::Method, out: &mut Buf) {
@@ -129,12 +56,17 @@ pub(crate) fn request(text: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// A response from its text; `None` where HTTP/2 has no words for it.
+/// A response from its text; `None` where HTTP/2 has no words for it. What was switched by 101 was asked for by an
+/// extended CONNECT, to which 200 says yes (RFC 8441 section 5).
 pub(crate) fn response(text: &[u8]) -> Option<Response<()>> {
     let (first, lines) = split(text)?;
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_bytes(first.get(9..12)?).ok()?;
     *response.headers_mut() = fields(lines)?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove("sec-websocket-accept");
+    }
     Some(response)
 }
 

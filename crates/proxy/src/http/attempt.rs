@@ -135,7 +135,9 @@ impl<R: Respond> Attempt<'_, R> {
             Poll::Pending => {}
             ready => return ready,
         }
-        if self.request_done && (self.client.is_watched() || self.is_slow()) {
+        // While a body of HTTP/1.1 comes, its end is seen there.
+        let is_watched = self.request_done || self.client.is_http2();
+        if is_watched && (self.client.is_watched() || self.is_slow()) {
             ready!(self.poll_client(cx))?;
         }
         Poll::Pending
@@ -373,6 +375,12 @@ impl<R: Respond> Attempt<'_, R> {
                 return Err(Failure::Reset(Some(error)));
             }
             self.switched = Some(Vec::new());
+        } else if self.client.is_http2()
+            && matches!(self.switch, Switch::Upgrade(_))
+            && (200..300).contains(&response.status())
+        {
+            // To an extended CONNECT that would say yes (RFC 8441 section 5).
+            return Err(Failure::Unexpected("the upstream said 2xx and did not switch protocols"));
         }
         if response.is_interim() {
             self.interim += 1;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rosn_cluster::{Endpoint, Outcome, Pick};
 use rosn_config::checked::{HttpProxy, Protocol, TunnelRules};
-use rosn_h1::{BodyDecoder, Framing, Method, Version};
+use rosn_h1::{Framing, Method, Version};
 use rosn_http::wire::BodyBuffer;
 use rosn_route::{Forward, HashPolicy, Route, Table};
 use tracing::{debug, warn};
@@ -161,7 +161,7 @@ fn take_body(exchange: &mut Exchange<'_>, proxy: &HttpProxy) -> Option<RequestBo
     exchange.slot.inbound.truncate(exchange.len);
     Some(RequestBody {
         buffer: BodyBuffer::new(buffer, true),
-        decoder: BodyDecoder::new(framing, &exchange.connection.head_limits()),
+        decoder: exchange.connection.client.decoder(framing, &exchange.connection.head_limits()),
         received: 0,
         limit: proxy.max_body_bytes.unwrap_or(u64::MAX),
     })

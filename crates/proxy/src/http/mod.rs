@@ -3,7 +3,7 @@
 mod attempt;
 mod connect;
 mod converse;
-mod exchange;
+pub(crate) mod exchange;
 mod failure;
 mod forward;
 mod headers;
@@ -14,7 +14,7 @@ mod respond;
 mod retry;
 mod server_timing;
 mod side;
-mod tunnel;
+pub(crate) mod tunnel;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -176,6 +176,17 @@ enum NoRequest {
 }
 
 impl Connection {
+    /// One stream of a connection of HTTP/2, for one exchange.
+    pub(crate) fn of_stream(
+        worker: &Rc<Worker>,
+        serving: Serving,
+        client: Side,
+        info: ClientInfo,
+    ) -> Self {
+        let (worker, timer) = (Rc::clone(worker), worker.wheel.timer());
+        Self { worker, serving, client, info, timer, waited: true, slot: None }
+    }
+
     async fn run(&mut self) -> End {
         loop {
             match self.next_head().await {
@@ -317,11 +328,17 @@ impl Connection {
     }
 
     pub(crate) fn count_read(&self, bytes: u64) {
+        if self.client.is_http2() {
+            return; // counted below all streams
+        }
         self.worker.shared.stats.shard(self.worker.index).bytes_read_total.add(bytes);
         self.serving.listener().stats.shard(self.worker.index).bytes_read_total.add(bytes);
     }
 
     pub(crate) fn count_written(&self, bytes: u64) {
+        if self.client.is_http2() {
+            return; // counted below all streams
+        }
         self.worker.shared.stats.shard(self.worker.index).bytes_write_total.add(bytes);
         self.serving.listener().stats.shard(self.worker.index).bytes_write_total.add(bytes);
     }

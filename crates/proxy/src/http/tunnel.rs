@@ -22,7 +22,7 @@ use super::forward::request_ended;
 use super::record::Record;
 use super::{Slot, exchange};
 use crate::client::ClientInfo;
-use crate::context::{Admission, Worker};
+use crate::context::Worker;
 use crate::details;
 use crate::snapshot::Listener;
 use crate::tunnel::{self, Bounds};
@@ -278,13 +278,8 @@ impl Opening {
     }
 }
 
-/// Serves the connection until both sides have ended.
-pub(super) async fn serve(
-    opening: Box<Opening>,
-    client: Stream,
-    timer: Timer,
-    _admission: Admission,
-) {
+/// Serves the connection until both sides have ended. `_held` is what counts it, until then.
+pub(crate) async fn serve<H>(opening: Box<Opening>, client: Stream, timer: Timer, _held: H) {
     let Opening {
         switched: Switched { up, early: answered, bounds, permit: _permit },
         early,
@@ -300,9 +295,12 @@ pub(super) async fn serve(
         let fresh = (moved.0.max(read.0) - read.0, moved.1.max(read.1) - read.1);
         let written = (moved.0 - open.moved.0, moved.1 - open.moved.1);
         for stats in [&worker.shared.stats, &open.listener.stats] {
-            let stats = stats.shard(worker.index);
-            stats.bytes_read_total.add(fresh.0);
-            stats.bytes_write_total.add(written.1);
+            // Those of a stream are counted below it.
+            if !open.record.http2 {
+                let stats = stats.shard(worker.index);
+                stats.bytes_read_total.add(fresh.0);
+                stats.bytes_write_total.add(written.1);
+            }
         }
         held.count_bytes(written.0, fresh.1);
         (read, open.moved) = ((moved.0.max(read.0), moved.1.max(read.1)), moved);

@@ -2,6 +2,7 @@ use rosn_config::checked::{ConnectRules, Upgrades};
 use rosn_h1::{Limits, Progress};
 
 use super::*;
+use crate::context::Admission;
 
 fn request(text: &str) -> RequestHead {
     let mut head = RequestHead::default();
@@ -128,6 +129,6 @@ fn the_task_of_a_tunnel_is_small() {
     fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
-    assert!(size(serve) <= 1024, "{}", size(serve));
+    assert!(size(serve::<Admission>) <= 1024, "{}", size(serve::<Admission>));
     assert!(size_of::<Open>() <= 640, "{}", size_of::<Open>());
 }

@@ -1,0 +1,233 @@
+//! HTTP/2 from clients (RFC 9113): a task for each connection, and one for each of its streams.
+//!
+//! The `h2` crate does frames, HPACK, flow control and the states of streams. Here is what makes a server for strangers
+//! of it: how much a client may cost, and when a connection ends. A stream is an exchange like any other: see
+//! [`http`](crate::http).
+//!
+//! What a client may do, and what bounds it:
+//!
+//! * Streams at a time: `max_concurrent_streams`; more are refused (REFUSED_STREAM).
+//! * A head: `max_head_bytes` and `max_headers`; larger ones are answered with 431, and those that are larger by far end
+//!   the connection, as does a head in too many CONTINUATION frames.
+//! * Streams that come to nothing, since the client resets them or makes this end reset them: see [`credit`].
+//! * SETTINGS, PING and refused streams: each answer has to be taken before more is read.
+//! * Empty and small DATA frames: counted by `h2`.
+//! * A window that stays shut, and a client that does not read: each exchange has its own deadlines.
+//! * Silence: `header_timeout` before the preface, the idle timeout without streams.
+//!
+//! What ends a connection for a flood is GOAWAY with ENHANCE_YOUR_CALM.
+
+mod credit;
+mod driver;
+mod metered;
+mod request;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use h2::server::{Builder, Connection};
+use rosn_base::Timer;
+use rosn_config::checked::{Http2Settings, IdleTimeout};
+use rosn_net::Stream;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tracing::debug;
+
+use crate::client::ClientInfo;
+use crate::context::{Admission, Serving, Worker};
+use crate::snapshot::Service;
+use crate::upstream::{NEVER, nanos};
+use credit::Credit;
+use driver::{Driver, End};
+use metered::{Meter, Metered};
+
+/// How long the peer may take for the end of a connection, in nanoseconds.
+const GOODBYE: u64 = 1_000_000_000;
+/// Bytes that a stream may hold of what its client does not take.
+const SEND_BUFFER: usize = 128 << 10;
+/// Bytes of what a client still sent that are read, and dropped, so that it can read why the connection ended.
+const LINGER: usize = 256 << 10;
+
+/// What the streams of a connection share with its driver.
+struct Shared {
+    worker: Rc<Worker>,
+    info: ClientInfo,
+    meter: Rc<Meter>,
+    /// Streams whose tasks have not ended.
+    live: Cell<usize>,
+    credit: RefCell<Credit>,
+    is_exhausted: Cell<bool>,
+    /// Wakes the driver.
+    driver: Cell<Option<Waker>>,
+    /// The connection counts as long as one of its streams does.
+    _admission: Admission,
+}
+
+/// Serves one connection until it ends. The client has said, or is about to say, the preface: with prior knowledge or
+/// after ALPN.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    serving: Serving,
+    stream: Stream,
+    info: ClientInfo,
+    admission: Admission,
+) {
+    let Service::Http { proxy, .. } = &serving.listener().service else { return };
+    let (settings, own_head) = (proxy.http2, proxy.max_head_bytes);
+    let limits = serving.snapshot().limits;
+    let idle_timeout = match serving.listener().config.idle_timeout {
+        IdleTimeout::Default => nanos(limits.idle_timeout),
+        IdleTimeout::Never => NEVER,
+        IdleTimeout::After(idle) => nanos(idle),
+    };
+    let timer = worker.wheel.timer();
+    let meter = Meter::new(&worker, serving.listener());
+    let peer = info.peer.clone();
+    timer.set(worker.clock.now().saturating_add(nanos(limits.header_timeout)));
+    let builder = builder(&settings, own_head.unwrap_or(limits.max_head_bytes));
+    let handshake = handshake(&builder, Metered::new(stream, &meter), &timer).await;
+    let credit = RefCell::new(Credit::new(worker.clock.now()));
+    let shared = Rc::new(Shared {
+        worker,
+        info,
+        meter: Rc::clone(&meter),
+        live: Cell::new(0),
+        credit,
+        is_exhausted: Cell::new(false),
+        driver: Cell::default(),
+        _admission: admission,
+    });
+    let end = match handshake {
+        Ok(connection) => {
+            let shared = Rc::clone(&shared);
+            let mut driver =
+                Driver::new(connection, shared, serving, timer, settings, idle_timeout);
+            poll_fn(|cx| driver.poll(cx)).await
+        }
+        Err(end) => end,
+    };
+    let id = shared.info.id;
+    match &end {
+        End::Closed => debug!(connection = id, %peer, "an HTTP/2 connection ended"),
+        End::Dead(why) => debug!(connection = id, %peer, "an HTTP/2 connection was cut: {why}"),
+        End::Flood(what) => {
+            debug!(connection = id, %peer, "an HTTP/2 connection was ended for a flood: {what}");
+            meter.count(|stats| stats.http2_flood_total.add(1));
+        }
+        End::Failed(error) => {
+            debug!(connection = id, %peer, "an HTTP/2 connection failed: {error}");
+        }
+    }
+    if let (End::Failed(error), Some(stream)) = (&end, meter.take_rest())
+        && error.is_library()
+    {
+        linger(stream, &shared.worker).await;
+    }
+}
+
+fn builder(settings: &Http2Settings, head_bytes: usize) -> Builder {
+    // Twice what is let through, so that most heads that are too large are seen here, answered and logged.
+    let header_list = u32::try_from(head_bytes.saturating_mul(2)).unwrap_or(u32::MAX);
+    let streams = settings.max_concurrent_streams;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(streams)
+        .initial_window_size(settings.initial_stream_window)
+        .initial_connection_window_size(settings.initial_connection_window)
+        .max_header_list_size(header_list)
+        .max_send_buffer_size(SEND_BUFFER)
+        // A client may think better of all that it has just asked for.
+        .max_pending_accept_reset_streams(streams as usize)
+        .max_concurrent_reset_streams(streams as usize)
+        .enable_connect_protocol();
+    builder
+}
+
+/// Sends our SETTINGS and waits for the client's preface.
+async fn handshake(
+    builder: &Builder,
+    stream: Metered,
+    timer: &Timer,
+) -> Result<Connection<Metered, Bytes>, End> {
+    let mut handshake = std::pin::pin!(builder.handshake(stream));
+    poll_fn(|cx| {
+        if timer.poll_expired(cx.waker()) {
+            return Poll::Ready(Err(End::Dead("its preface did not come in time")));
+        }
+        handshake.as_mut().poll(cx).map_err(End::of)
+    })
+    .await
+}
+
+/// Lets the client read why the connection ended: a close with unread bytes would be a reset (RFC 9113 section 5.4.1).
+async fn linger(mut stream: Stream, worker: &Worker) {
+    let timer = worker.wheel.timer();
+    timer.set(worker.clock.refresh().saturating_add(GOODBYE));
+    let mut buffer = worker.upstream_buffers.take();
+    let mut left = LINGER;
+    let mut shutdown = std::pin::pin!(async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        poll_fn(|cx| {
+            while left > 0 {
+                buffer.clear();
+                let mut room = ReadBuf::new(buffer.room());
+                match std::pin::Pin::new(&mut stream).poll_read(cx, &mut room) {
+                    Poll::Ready(Ok(())) if !room.filled().is_empty() => {
+                        left = left.saturating_sub(room.filled().len());
+                    }
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(_) => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    });
+    poll_fn(|cx| {
+        if timer.poll_expired(cx.waker()) { Poll::Ready(()) } else { shutdown.as_mut().poll(cx) }
+    })
+    .await;
+}
+
+impl Shared {
+    /// Whether a flood has used up what the connection may cost; from then on it is not asked again.
+    fn take_exhausted(&self, waker: &Waker) -> bool {
+        let driver = self.driver.take();
+        let same = driver.filter(|driver| driver.will_wake(waker));
+        self.driver.set(Some(same.unwrap_or_else(|| waker.clone())));
+        self.is_exhausted.replace(false)
+    }
+
+    /// A stream was reset before its response was whole.
+    fn came_to_nothing(&self, stream: u32, why: &'static str) {
+        let connection = self.info.id;
+        debug!(connection, stream, peer = %self.info.peer, "a stream came to nothing: {why}");
+        self.meter.count(|stats| stats.http2_reset_total.add(1));
+        let has_credit = self.credit.borrow_mut().spend(self.worker.clock.now());
+        if !has_credit {
+            self.is_exhausted.set(true);
+            if let Some(driver) = self.driver.take() {
+                driver.wake();
+            }
+        }
+    }
+
+    /// A stream had no room beside the others.
+    fn refused(&self, stream: u32) {
+        debug!(connection = self.info.id, stream, peer = %self.info.peer, "a stream was refused");
+        self.meter.count(|stats| stats.http2_refused_total.add(1));
+    }
+
+    /// A key for a WebSocket's handshake (RFC 6455 section 4.1).
+    fn websocket_key(&self) -> String {
+        let nonce = self.worker.rng.borrow_mut().u128(..).to_ne_bytes();
+        STANDARD.encode(nonce)
+    }
+}

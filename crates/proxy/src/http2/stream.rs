@@ -1,0 +1,104 @@
+//! One stream of a connection: a request and its response, as an exchange like any other.
+
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
+use tracing::debug;
+
+use super::Shared;
+use super::request::{self, Refused};
+use crate::context::Serving;
+use crate::h2::Http2Stream;
+use crate::http::{Connection, End, Next, Side, exchange, tunnel};
+
+/// A stream whose task has not ended.
+struct Live {
+    shared: Rc<Shared>,
+    id: u32,
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.shared.live.set(self.shared.live.get() - 1);
+    }
+}
+
+/// Serves a stream in a task of its own.
+pub(super) fn begin(
+    shared: &Rc<Shared>,
+    serving: Serving,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    shared.live.set(shared.live.get() + 1);
+    let live = Live { shared: Rc::clone(shared), id: respond.stream_id().as_u32() };
+    tokio::task::spawn_local(serve(live, serving, request, respond));
+}
+
+async fn serve(
+    live: Live,
+    serving: Serving,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let shared = &*live.shared;
+    let (parts, body) = request.into_parts();
+    let is_all = body.is_end_stream();
+    let client = Side::Http2(Box::new(Http2Stream::accepted(respond, body)));
+    let mut connection =
+        Connection::of_stream(&shared.worker, serving, client, shared.info.clone());
+    let mut slot = shared.worker.take_slot();
+    let key = || shared.websocket_key();
+    let limits = connection.head_limits();
+    debug!(connection = shared.info.id, stream = live.id, "a stream began");
+    let text = &mut slot.inbound;
+    let end = match request::parse(parts, is_all, key, &limits, text, &mut slot.head) {
+        Ok(len) => match exchange::run(&mut connection, &mut slot, len).await {
+            Next::KeepAlive => End::Close,
+            Next::End(end) => end,
+        },
+        Err(Refused::Status(status, why)) => {
+            shared.came_to_nothing(live.id, why);
+            exchange::refuse(&mut connection, status, why).await
+        }
+        Err(Refused::Malformed(why)) => {
+            shared.came_to_nothing(live.id, why);
+            shared.worker.give_slot(slot);
+            if let Side::Http2(stream) = &mut connection.client {
+                stream.reset(Reason::PROTOCOL_ERROR);
+            }
+            return;
+        }
+    };
+    shared.worker.give_slot(slot);
+    finish(live, connection, end);
+}
+
+/// Ends the stream as its exchange has ended.
+fn finish(live: Live, connection: Connection, end: End) {
+    let Connection { client, timer, .. } = connection;
+    let Side::Http2(mut stream) = client else { return };
+    match end {
+        End::Tunnel(opening) => {
+            let info = &live.shared.info;
+            if let Some(stream) = stream.into_tunnel(info.peer.clone(), info.local.clone()) {
+                tokio::task::spawn_local(tunnel::serve(opening, stream, timer, live));
+            }
+        }
+        // Dropping it says NO_ERROR where the client still sends, and CANCEL where not all was said.
+        End::Close | End::Linger | End::Reset => {
+            let mut none = Context::from_waker(Waker::noop());
+            if stream.poll_gone(&mut none).is_ready() {
+                live.shared.came_to_nothing(live.id, "it was reset");
+            } else if matches!(end, End::Reset) {
+                stream.reset(Reason::INTERNAL_ERROR);
+            } else {
+                live.shared.credit.borrow_mut().earn();
+            }
+        }
+    }
+}
