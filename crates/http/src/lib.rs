@@ -66,6 +66,7 @@ pub mod connect;
 mod error;
 mod field_values;
 pub mod hijack;
+mod http2;
 mod round_trip;
 pub mod server;
 pub mod transport;
@@ -73,6 +74,7 @@ pub mod wire;
 
 pub use body::Body;
 pub use error::{BoxError, Error, Phase};
+pub use http2::Protocol;
 pub use round_trip::{BoxFuture, RoundTrip};
 pub use transport::Transport;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rosn_base::Addr;
 
 use crate::{
@@ -136,7 +136,7 @@ callbacks! {
     on_pool_wait: POOL, PoolWait { authority: &str, queued: usize };
     on_get_conn_failed: POOL, GetConnFailed { authority: &str, error: ErrorRef<'_> };
     on_put_idle: POOL, PutIdle { conn: ConnId, result: Result<(), NotReused> };
-    on_wrote_header_field: FIELDS, WroteHeaderField { name: &HeaderName, value: &HeaderValue };
+    on_wrote_header_field: FIELDS, WroteHeaderField { name: &str, value: &HeaderValue };
     on_wrote_headers: WRITE, WroteHeaders {};
     on_wait_100: WRITE, Wait100 {};
     on_got_100: WRITE, Got100 {};

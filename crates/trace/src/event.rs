@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use rosn_base::Addr;
 
 use crate::Interest;
@@ -140,8 +140,8 @@ pub enum Event<'a> {
     },
     /// A field of the request's head was written, in the order of the wire.
     WroteHeaderField {
-        /// Its name.
-        name: &'a HeaderName,
+        /// Its name, in lower case; a pseudo-header field of HTTP/2, such as `:method`, with its colon.
+        name: &'a str,
         /// Its value. [`HeaderValue::is_sensitive`] says whether it is to be kept out of logs.
         value: &'a HeaderValue,
     },

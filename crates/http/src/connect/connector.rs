@@ -10,12 +10,12 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 use rosn_base::Addr;
 use rosn_net::{Coalesced, Dialer, KeepAlive, OsNet, Stream, SystemResolver};
-use rosn_tls::{ClientOptions, TlsError};
+use rosn_tls::{ClientOptions, SystemRoots, TlsError};
 use rosn_trace::{DialId, TraceHandle};
 use tokio::time::Instant;
 
 use super::error::no_proxy;
-use super::{Proxies, ProxyHeaders, Target};
+use super::{Proxies, ProxyHeaders, Target, Versions};
 use crate::Error;
 use connecting::Connecting;
 
@@ -26,8 +26,8 @@ pub struct ConnectOptions {
     pub dialer: Dialer,
     /// How long resolving and dialing may take (30 s); `None` = as long as the system lets it.
     pub dial_timeout: Option<Duration>,
-    /// What is wanted of TLS, with servers and with proxies. Where it names no protocols (ALPN) that is `http/1.1`; a
-    /// [`Transport`](crate::Transport) speaks no other yet.
+    /// What is wanted of TLS, with servers and with proxies. Where it names no protocols (ALPN) the versions of the
+    /// [`Target`] do: for [`Versions::Negotiated`] `h2` and `http/1.1`.
     ///
     /// The system's authorities are read with the first connection that needs them.
     pub tls: ClientOptions,
@@ -88,8 +88,10 @@ pub struct Connector {
 #[derive(Debug)]
 struct Shared {
     options: ConnectOptions,
-    /// Made when it is first needed.
-    tls: OnceLock<rosn_tls::Connector>,
+    /// One for each of [`Versions`], made when it is first needed.
+    tls: [OnceLock<rosn_tls::Connector>; 3],
+    /// Those of the system, read once.
+    roots: SystemRoots,
 }
 
 /// A connection on which requests can be sent.
@@ -115,12 +117,12 @@ impl Connector {
     /// # Errors
     /// The settings of TLS cannot be used, such as files that they name.
     pub fn new(options: ConnectOptions) -> Result<Self, TlsError> {
-        let tls = OnceLock::new();
         // Reading the system's authorities takes milliseconds, which plain connections need not pay for.
         let is_plain = options.tls.roots.is_empty() && options.tls.certificates.is_empty();
-        let connector = Self { shared: Arc::new(Shared { options, tls }) };
+        let shared = Shared { options, tls: Default::default(), roots: SystemRoots::default() };
+        let connector = Self { shared: Arc::new(shared) };
         if !is_plain {
-            connector.tls()?;
+            connector.tls(Versions::default())?;
         }
         Ok(connector)
     }
@@ -162,15 +164,32 @@ impl Connector {
         &self.shared.options
     }
 
-    fn tls(&self) -> Result<&rosn_tls::Connector, TlsError> {
-        if let Some(tls) = self.shared.tls.get() {
+    /// What begins the handshakes with servers of which these versions are wanted.
+    fn tls(&self, versions: Versions) -> Result<&rosn_tls::Connector, TlsError> {
+        let made = &self.shared.tls[versions as usize];
+        if let Some(tls) = made.get() {
             return Ok(tls);
         }
         let mut options = self.shared.options.tls.clone();
-        if options.alpn.is_empty() {
-            options.alpn = vec!["http/1.1".to_owned()];
-        }
-        let tls = rosn_tls::Connector::new(&options)?;
-        Ok(self.shared.tls.get_or_init(|| tls))
+        options.alpn = protocols(versions, options.alpn);
+        let tls = rosn_tls::Connector::with_roots(&options, &self.shared.roots)?;
+        Ok(made.get_or_init(|| tls))
     }
+}
+
+/// What is offered by ALPN, where the options say `given`.
+fn protocols(versions: Versions, mut given: Vec<String>) -> Vec<String> {
+    let usual: &[&str] = match versions {
+        Versions::Negotiated if !given.is_empty() => return given,
+        Versions::Negotiated => &["h2", "http/1.1"],
+        Versions::Http2 => &["h2"],
+        Versions::Http1 => {
+            given.retain(|protocol| protocol != "h2");
+            if !given.is_empty() {
+                return given;
+            }
+            &["http/1.1"]
+        }
+    };
+    usual.iter().map(|&protocol| protocol.to_owned()).collect()
 }

@@ -13,6 +13,6 @@ mod uri;
 pub use connector::{ConnectOptions, Connected, Connector};
 pub use error::ProxyError;
 pub use proxy::{Proxies, Proxy, ProxyHeaders, ProxyUrlError};
-pub use target::{Scheme, Target};
+pub use target::{Scheme, Target, Versions};
 pub(crate) use uri::from_url;
 pub use uri::uri;

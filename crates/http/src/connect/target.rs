@@ -45,6 +45,18 @@ impl fmt::Display for Scheme {
     }
 }
 
+/// Which versions of HTTP may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Versions {
+    /// HTTP/2 where TLS agrees on it (ALPN), else HTTP/1.1. Without TLS that is HTTP/1.1.
+    #[default]
+    Negotiated,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone. Servers for `http` are known to speak it ("prior knowledge", RFC 9113 section 3.3).
+    Http2,
+}
+
 /// Where a request goes, and by which way.
 ///
 /// Targets are equal where the same connection serves both: a pool's key. An HTTP proxy takes requests for every
@@ -57,10 +69,12 @@ pub struct Target {
     pub authority: Arc<str>,
     /// The proxy on the way there.
     pub proxy: Option<Arc<Proxy>>,
+    /// What TLS offers by ALPN there.
+    pub versions: Versions,
 }
 
 impl Target {
-    /// The target of an absolute URI, reached directly. http::Uri holds no characters but ASCII: a name of others is
+    /// The target of an absolute URI, reached directly and by HTTP/1.1. http::Uri holds no characters but ASCII: a name of others is
     /// in punycode there.
     ///
     /// # Errors
@@ -90,7 +104,7 @@ impl Target {
             Some(authority) => authority.into(),
             None => format!("{host}:{port}").to_ascii_lowercase().into(),
         };
-        Ok(Self { scheme, authority, proxy: None })
+        Ok(Self { scheme, authority, proxy: None, versions: Versions::Http1 })
     }
 
     /// The server's name or address; an IPv6 address is without brackets.
@@ -119,15 +133,17 @@ impl Target {
         }
     }
 
-    /// Whether requests name the server in an absolute URI, as those for `http` to an HTTP proxy do.
+    /// Whether requests name the server in an absolute URI, as those for `http` to an HTTP proxy do, by HTTP/1.1.
     pub fn absolute_form(&self) -> bool {
-        self.scheme == Scheme::Http && self.proxy.as_ref().is_some_and(|proxy| proxy.is_http())
+        self.scheme == Scheme::Http
+            && self.versions != Versions::Http2
+            && self.proxy.as_ref().is_some_and(|proxy| proxy.is_http())
     }
 
     /// What tells its connections from others.
-    fn key(&self) -> (Scheme, Option<&Proxy>, Option<&str>) {
+    fn key(&self) -> (Scheme, Versions, Option<&Proxy>, Option<&str>) {
         let authority = (!self.absolute_form()).then_some(&*self.authority);
-        (self.scheme, self.proxy.as_deref(), authority)
+        (self.scheme, self.versions, self.proxy.as_deref(), authority)
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rosn_h1::Limits;
 use rosn_tls::TlsError;
 
-use super::pool::{Pool, PoolLimits};
+use super::http2::Health;
+use super::pool::{Http2Settings, Pool, PoolLimits};
 use super::{Inner, Transport};
-use crate::connect::{ConnectOptions, Connector};
+use crate::connect::{ConnectOptions, Connector, Versions};
 
 /// Sets up a [`Transport`]. What is not set is as in Go's `http.DefaultTransport`, where nothing else is said.
 #[derive(Debug, Clone)]
@@ -16,12 +17,14 @@ use crate::connect::{ConnectOptions, Connector};
 pub struct TransportBuilder {
     connect: ConnectOptions,
     pool: PoolLimits,
+    health: Health,
     settings: Settings,
 }
 
 /// What requests and responses obey.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
+    pub(super) versions: Versions,
     pub(super) keep_alives: bool,
     pub(super) expect_continue_timeout: Option<Duration>,
     pub(super) response_head_timeout: Option<Duration>,
@@ -34,7 +37,9 @@ impl Default for TransportBuilder {
         Self {
             connect: ConnectOptions::default(),
             pool: PoolLimits::default(),
+            health: Health::default(),
             settings: Settings {
+                versions: Versions::Negotiated,
                 keep_alives: true,
                 expect_continue_timeout: Some(Duration::from_secs(1)),
                 response_head_timeout: None,
@@ -49,6 +54,20 @@ impl TransportBuilder {
     /// How connections are made: dialer, proxies, TLS, and how long that may take.
     pub fn connect(mut self, connect: ConnectOptions) -> Self {
         self.connect = connect;
+        self
+    }
+
+    /// Which versions of HTTP are spoken (HTTP/2 with those `https` servers that speak it, else HTTP/1.1). A request with
+    /// Upgrade goes by HTTP/1.1, unless that is not to be spoken.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.settings.versions = versions;
+        self
+    }
+
+    /// After how long without a byte from the server a connection of HTTP/2 is asked whether it lives, by a ping (30 s;
+    /// Go: never, unless told to), and how long the answer may take (15 s). Then all its requests fail.
+    pub fn ping(mut self, after: Option<Duration>, timeout: Duration) -> Self {
+        self.health = Health { ping_after: after, ping_timeout: timeout };
         self
     }
 
@@ -121,7 +140,12 @@ impl TransportBuilder {
     /// The settings of TLS cannot be used.
     pub fn build(self) -> Result<Transport, TlsError> {
         let connector = Connector::new(self.connect)?;
-        let pool = Arc::new(Pool::new(connector.clone(), self.pool));
+        let http2 = Http2Settings {
+            health: self.health,
+            head_bytes: self.settings.limits.head_bytes,
+            single_use: !self.settings.keep_alives,
+        };
+        let pool = Arc::new(Pool::new(connector.clone(), self.pool, http2));
         Ok(Transport(Arc::new(Inner { settings: self.settings, connector, pool })))
     }
 }

@@ -54,6 +54,8 @@ pub(super) enum Sent {
 pub(super) struct Failure {
     pub(super) error: Error,
     pub(super) lost: Lost,
+    /// The request's body, where nothing was taken of it.
+    pub(super) body: Option<Body>,
 }
 
 impl<'a> Exchange<'a> {
@@ -210,7 +212,7 @@ impl<'a> Exchange<'a> {
 
     /// Deals with an interim response, RFC 9110 section 15.2.
     fn interim(&mut self, len: usize) -> Result<(), Failure> {
-        let broken = |error: Error| Failure { error, lost: Lost::Other };
+        let broken = |error: Error| Failure { error, lost: Lost::Other, body: None };
         self.informational += 1;
         if self.informational > self.settings.informational {
             let what = "more interim responses than allowed";
@@ -318,6 +320,6 @@ impl<'a> Exchange<'a> {
             self.upload.fail(&error);
         }
         let error = error.at(Arc::clone(self.authority)).peer(self.lease.peer.as_ref());
-        Failure { error, lost }
+        Failure { error, lost, body: None }
     }
 }

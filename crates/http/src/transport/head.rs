@@ -18,9 +18,9 @@ pub(super) struct Head {
     pub(super) parts: request::Parts,
     pub(super) framing: Framing,
     /// Whether the head has to say how long the body is.
-    says_length: bool,
+    pub(super) says_length: bool,
     /// What Host says in the request; the authority of the URI where it says nothing.
-    host: Option<HeaderValue>,
+    pub(super) host: Option<HeaderValue>,
     pub(super) expects_continue: bool,
     /// The connection is not to be used for another request.
     pub(super) closes: bool,
@@ -41,8 +41,7 @@ impl Head {
     ) -> Result<Self, Error> {
         let headers = &parts.headers;
         let (framing, says_length) = framing(&parts, body)?;
-        let wants_upgrade =
-            headers.contains_key(UPGRADE) && has_member(headers, &CONNECTION, "upgrade");
+        let wants_upgrade = wants_upgrade(headers);
         let closes = has_member(headers, &CONNECTION, "close");
         let has_body = !matches!(framing, Framing::None | Framing::Length(0));
         Ok(Self {
@@ -129,7 +128,8 @@ impl Fields<'_> {
     fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.write(name, value.as_bytes());
         if self.shown {
-            self.trace.emit(Interest::FIELDS, || Event::WroteHeaderField { name, value });
+            self.trace
+                .emit(Interest::FIELDS, || Event::WroteHeaderField { name: name.as_str(), value });
         }
     }
 
@@ -139,7 +139,8 @@ impl Fields<'_> {
         if self.shown
             && let Ok(value) = &HeaderValue::from_str(text)
         {
-            self.trace.emit(Interest::FIELDS, || Event::WroteHeaderField { name, value });
+            self.trace
+                .emit(Interest::FIELDS, || Event::WroteHeaderField { name: name.as_str(), value });
         }
     }
 
@@ -149,6 +150,11 @@ impl Fields<'_> {
         self.out.extend_from_slice(value);
         self.out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether a request asks for another protocol.
+pub(super) fn wants_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE) && has_member(headers, &CONNECTION, "upgrade")
 }
 
 /// The authority of a URI, without the user and the password that may be in it.

@@ -22,6 +22,7 @@ mod duplex;
 mod exchange;
 mod fields;
 mod head;
+mod http2;
 mod incoming;
 mod patience;
 mod pool;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, Uri, request};
 use rosn_trace::{Event, Interest, RequestContext, RequestTraceExt as _};
 
-use crate::connect::{Connector, Target};
+use crate::connect::{Connector, Scheme, Target, Versions};
 use crate::error::Kind;
 use crate::{Body, BoxFuture, Error, Phase, RoundTrip};
 use builder::Settings;
@@ -45,8 +46,8 @@ use exchange::Failure;
 use head::Head;
 pub(crate) use incoming::Incoming;
 use patience::Patience;
-use pool::Pool;
-use retry::{Replay, is_idempotent, may_retry};
+use pool::{Carrier, Pool};
+use retry::{Lost, REFUSALS, Replay, is_idempotent, may_retry, pause};
 use sending::Sending;
 pub use upgrade::{take_over, upgrade};
 
@@ -104,18 +105,23 @@ impl Transport {
             .map_err(|error| error.at(Arc::clone(&target.authority)))?;
         let idempotent = is_idempotent(&head.parts.method, &head.parts.headers);
         let sending = Sending { inner: &self.0, target: &target, head: &head, trace: &trace };
-        let mut attempt = 1;
+        let (mut attempt, mut refusals) = (1, 0);
         loop {
             let probe = !idempotent || !body.can_clone();
             let got = sending.connection(attempt, probe, &mut patience).await?;
-            let was_there_before = got.idle.is_some() || got.connection.requests > 0;
-            let spare = if was_there_before { body.try_clone() } else { None };
-            let Failure { error, lost } = match sending.attempt(got, body, &mut patience).await {
+            let was_there_before = got.was_there_before();
+            let is_shared = matches!(got.carrier, Carrier::Http2(_));
+            let spare = if was_there_before || is_shared { body.try_clone() } else { None };
+            let failure = match sending.attempt(got, body, &mut patience).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
+            let Failure { error, lost, body: untouched } = failure;
+            let spare = untouched.or(spare);
             let replay = Replay { idempotent, body: spare.is_some() };
-            match spare.filter(|_| may_retry(lost, was_there_before, replay)) {
+            refusals += u32::from(lost == Lost::Refused);
+            let again = may_retry(lost, was_there_before, replay) && refusals <= REFUSALS;
+            match spare.filter(|_| again) {
                 Some(again) => body = again,
                 None => {
                     trace.emit(Interest::RETRY, || Event::Failed { error: &error });
@@ -123,6 +129,10 @@ impl Transport {
                 }
             }
             trace.emit(Interest::RETRY, || Event::Retry { attempt, cause: &error });
+            if lost == Lost::Refused {
+                let rested = patience.rest(pause(refusals)).await;
+                rested.map_err(|error| error.at(Arc::clone(&target.authority)))?;
+            }
             attempt += 1;
         }
     }
@@ -140,15 +150,22 @@ impl Transport {
     /// Where a request goes. The URI of CONNECT may be an authority alone, which is then the server that is asked.
     fn target(&self, parts: &request::Parts) -> Result<Target, Error> {
         let connector = &self.0.connector;
-        if parts.uri.scheme().is_none() && parts.method == Method::CONNECT {
+        let mut target = if parts.uri.scheme().is_none() && parts.method == Method::CONNECT {
             let uri = Uri::builder().scheme("http").authority(head::authority(&parts.uri));
             let uri = uri
                 .path_and_query("/")
                 .build()
                 .map_err(|error| Error::of(Phase::Request, Kind::Failed).because(error))?;
-            connector.target(&uri)
+            connector.target(&uri)?
         } else {
-            connector.target(&parts.uri)
-        }
+            connector.target(&parts.uri)?
+        };
+        target.versions = match self.0.settings.versions {
+            // There is no upgrade in HTTP/2, and no negotiation without TLS.
+            Versions::Negotiated if target.scheme == Scheme::Http => Versions::Http1,
+            Versions::Negotiated if head::wants_upgrade(&parts.headers) => Versions::Http1,
+            versions => versions,
+        };
+        Ok(target)
     }
 }

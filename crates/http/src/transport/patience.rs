@@ -1,6 +1,6 @@
 //! How long those wait who asked.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -42,6 +42,20 @@ impl Patience {
     /// The error of a request whose context has ended already.
     pub(super) fn check(&self, phase: Phase) -> Result<(), Error> {
         self.context.err().map_or(Ok(()), |error| Err(self.error(error, phase)))
+    }
+
+    /// Waits for so long.
+    ///
+    /// # Errors
+    /// The request is to be given up meanwhile.
+    pub(super) async fn rest(&mut self, time: Duration) -> Result<(), Error> {
+        let mut timer = Timer::default();
+        timer.set(Some(time));
+        poll_fn(|cx| match self.poll(cx, Phase::Pool) {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending => timer.poll(cx).map(Ok),
+        })
+        .await
     }
 
     /// When they give up.

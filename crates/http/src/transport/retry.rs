@@ -1,5 +1,7 @@
 //! Whether a request whose connection was lost is sent again.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Method};
 
 /// How a connection was lost.
@@ -9,6 +11,8 @@ pub(super) enum Lost {
     Unwritten,
     /// Before a byte of the response came.
     Unanswered,
+    /// The server has said that it did nothing about the request: REFUSED_STREAM, or GOAWAY (RFC 9113 section 8.7).
+    Refused,
     /// Otherwise, or it is not that which failed.
     Other,
 }
@@ -25,13 +29,24 @@ pub(super) struct Replay {
 /// Go's `shouldRetryRequest`: only a connection that had been there before may have been closed by its server meanwhile,
 /// with no fault of the request.
 pub(super) fn may_retry(lost: Lost, was_there_before: bool, replay: Replay) -> bool {
-    was_there_before
-        && replay.body
+    replay.body
         && match lost {
-            Lost::Unwritten => true,
-            Lost::Unanswered => replay.idempotent,
+            Lost::Refused => true,
+            Lost::Unwritten => was_there_before,
+            Lost::Unanswered => was_there_before && replay.idempotent,
             Lost::Other => false,
         }
+}
+
+/// How often a request that was refused is sent again (Go's).
+pub(super) const REFUSALS: u32 = 6;
+
+/// How long to wait before that: not before the first time, then 1 s, 2 s and so on, as Go, but for its jitter.
+pub(super) fn pause(refusals: u32) -> Duration {
+    match refusals {
+        0 | 1 => Duration::ZERO,
+        more => Duration::from_secs(1 << (more - 2).min(REFUSALS)),
+    }
 }
 
 /// Go's `isReplayable`: methods without an effect, and requests that say so. PUT and DELETE are not among them, as a
@@ -46,7 +61,7 @@ pub(super) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    /// Row 29: Go's table (TestTransportShouldRetryRequest), but for its row of HTTP/2.
+    /// Row 29: Go's table (TestTransportShouldRetryRequest).
     #[test]
     fn the_table_of_go() {
         let none = Replay { idempotent: true, body: true };
@@ -61,6 +76,9 @@ mod tests {
             (Lost::Unanswered, true, replayable, false), // the server closed, POST
             (Lost::Unanswered, true, once, false),
             (Lost::Unanswered, false, none, false),
+            (Lost::Refused, false, none, true), // HTTP/2: not processed
+            (Lost::Refused, false, replayable, true),
+            (Lost::Refused, true, once, false),
             (Lost::Other, true, none, false), // the response has begun
             (Lost::Other, true, replayable, false),
         ] {

@@ -13,9 +13,10 @@ use super::Inner;
 use super::connection::Lease;
 use super::exchange::{Exchange, Failure, Sent};
 use super::head::Head;
+use super::http2;
 use super::incoming::Incoming;
 use super::patience::Patience;
-use super::pool::Got;
+use super::pool::{Carrier, Got};
 use super::retry::Lost;
 use crate::body::Received;
 use crate::connect::Target;
@@ -46,7 +47,7 @@ impl Sending<'_> {
         let mut wanted = Wanted { trace, authority, is_settled: false };
         let deadline = patience.deadline();
         let mut waiting = loop {
-            if let Some(got) = pool.take_idle(target, probe) {
+            if let Some(got) = pool.take(target, probe) {
                 wanted.settle(&Ok(&got));
                 return Ok(got);
             }
@@ -77,13 +78,31 @@ impl Sending<'_> {
         body: Body,
         patience: &mut Patience,
     ) -> Result<Response<Body>, Failure> {
-        let lease = Lease::new(got.connection, Arc::clone(&self.inner.pool), self.trace.clone());
         let authority = &self.target.authority;
         let settings = &self.inner.settings;
+        let connection = match got.carrier {
+            Carrier::Http1(_) if self.head.protocol().is_some() => {
+                let what = "extended CONNECT needs HTTP/2 (RFC 8441)";
+                let error = Error::of(Phase::Upgrade, Kind::Failed).what(what);
+                let error = error.at(Arc::clone(authority));
+                return Err(Failure { error, lost: Lost::Other, body: None });
+            }
+            Carrier::Http1(connection) => connection,
+            Carrier::Http2(place) => {
+                let (head, trace) = (self.head, self.trace);
+                let started = http2::Exchange::start(place, head, body, settings, trace, patience);
+                let mut exchange = started.await?;
+                let response = poll_fn(|cx| exchange.poll_head(cx, patience)).await?;
+                return exchange.respond(response, patience);
+            }
+        };
+        let lease = Lease::new(connection, Arc::clone(&self.inner.pool), self.trace.clone());
         let mut exchange = Exchange::new(lease, self.head, body, settings, self.trace, authority);
         let len = poll_fn(|cx| exchange.poll_head(cx, patience)).await?;
-        self.respond(exchange, len, patience)
-            .map_err(|error| Failure { error: error.at(Arc::clone(authority)), lost: Lost::Other })
+        self.respond(exchange, len, patience).map_err(|error| {
+            let error = error.at(Arc::clone(authority));
+            Failure { error, lost: Lost::Other, body: None }
+        })
     }
 
     /// The response whose head is the first `len` inbound bytes.
@@ -175,16 +194,23 @@ impl Wanted<'_> {
     }
 }
 
-fn info(Got { connection, idle }: &Got) -> GotConnInfo<'_> {
+fn info(got: &Got) -> GotConnInfo<'_> {
+    let (conn, dial, local, peer, requests_before, has_company) = match &got.carrier {
+        Carrier::Http1(on) => (on.id, on.dial, &on.local, &on.peer, on.requests, false),
+        Carrier::Http2(place) => {
+            let on = &place.connection;
+            (on.id, on.dial, &on.local, &on.peer, place.requests_before, place.has_company)
+        }
+    };
     GotConnInfo {
-        conn: connection.id,
-        dial: Some(connection.dial),
-        local: connection.local.as_ref(),
-        peer: connection.peer.as_ref(),
-        reused: connection.requests > 0,
-        was_idle: idle.is_some(),
-        idle: idle.unwrap_or_default(),
-        requests_before: connection.requests,
+        conn,
+        dial: Some(dial),
+        local: local.as_ref(),
+        peer: peer.as_ref(),
+        reused: requests_before > 0 || has_company,
+        was_idle: got.idle.is_some(),
+        idle: got.idle.unwrap_or_default(),
+        requests_before,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Connected, Connector};
 use crate::Error;
 use crate::connect::error::{not_dialed, not_proxied, not_secured};
 use crate::connect::proxy::{Destination, Proxy, ProxyScheme, http_connect, socks};
-use crate::connect::{ProxyError, Scheme, Target};
+use crate::connect::{ProxyError, Scheme, Target, Versions};
 
 /// How long a proxy may take to connect further (Go's, for CONNECT).
 const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -47,7 +47,8 @@ impl Connecting<'_> {
         let (stream, alpn) = match target.scheme {
             Scheme::Http => (stream, None),
             Scheme::Https => {
-                let tls = self.connector.tls().map_err(|error| not_secured(target, error))?;
+                let tls = self.connector.tls(target.versions);
+                let tls = tls.map_err(|error| not_secured(target, error))?;
                 let secured = self.secure(tls, target.host(), stream).await;
                 let secured = secured.map_err(|error| not_secured(target, error))?;
                 let alpn = secured.alpn().map(<[u8]>::to_vec);
@@ -74,7 +75,8 @@ impl Connecting<'_> {
         let dialed = self.dial(proxy.authority(), proxy.addr()).await;
         let mut stream = dialed.map_err(|error| failed(ProxyError::Dial(error)))?;
         if proxy.scheme() == ProxyScheme::Https {
-            let tls = self.connector.tls().map_err(|error| not_secured(self.target, error))?;
+            let tls = self.connector.tls(Versions::Http1);
+            let tls = tls.map_err(|error| not_secured(self.target, error))?;
             let secured = self.secure(tls, &proxy.host(), stream).await;
             stream = secured.map_err(|error| failed(ProxyError::Tls(error)))?.into_stream();
         }

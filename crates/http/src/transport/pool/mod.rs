@@ -2,10 +2,12 @@
 //!
 //! A request takes the idle connection that was used last. Where there is none it has one dialed, and takes whichever
 //! comes first: that, or one that another request no longer needs (Go's late binding). A connection that nobody waits
-//! for lies idle until it is taken, closed by its peer, or too old.
+//! for lies idle until it is taken, closed by its peer, or too old. One of HTTP/2 is there for all who want it, as many
+//! as its server allows.
 
 mod dial;
 mod reaper;
+mod shared;
 mod waiter;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -17,8 +19,10 @@ use foldhash::fast::RandomState;
 use rosn_trace::{Event, Interest, NotReused, TraceHandle};
 
 use super::connection::Connection;
-use crate::connect::{Connector, Target};
+use super::http2::{Health, Place};
+use crate::connect::{Connector, Target, Versions};
 use reaper::Bell;
+use shared::Shared;
 use waiter::Waiter;
 pub(super) use waiter::Waiting;
 
@@ -42,11 +46,23 @@ impl Default for PoolLimits {
     }
 }
 
+/// What connections of HTTP/2 obey.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Http2Settings {
+    pub(super) health: Health,
+    /// Bytes of the head of a response.
+    pub(super) head_bytes: usize,
+    /// A connection carries one request.
+    pub(super) single_use: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
     limits: PoolLimits,
+    /// What new connections of HTTP/2 obey.
+    http2: Http2Settings,
     state: Mutex<State>,
     bell: Arc<Bell>,
     /// Rings the bell.
@@ -70,6 +86,8 @@ struct State {
 struct Host {
     /// The last used at the end.
     idle: VecDeque<Idle>,
+    /// Connections of HTTP/2, idle or not.
+    shared: Vec<Shared>,
     /// By their numbers, so that who came first is served first.
     waiting: BTreeMap<u64, Arc<Waiter>>,
     /// Connections and dials, where they are counted.
@@ -96,34 +114,64 @@ enum Taken {
     HandedOver(Option<Waker>),
     /// It lies idle, and another one no longer does.
     Kept {
-        surplus: Option<Idle>,
+        surplus: Option<Surplus>,
     },
     Refused(Box<Connection>, NotReused),
+}
+
+/// A connection that is closed, as there are too many.
+#[derive(Debug)]
+enum Surplus {
+    Http1(Idle),
+    Http2(Shared),
 }
 
 /// A connection out of the pool.
 #[derive(Debug)]
 pub(super) struct Got {
-    pub(super) connection: Box<Connection>,
+    pub(super) carrier: Carrier,
     /// How long it lay idle; `None` where it did not.
     pub(super) idle: Option<Duration>,
 }
 
+impl Got {
+    /// Whether the connection was there before it was asked for: its server may have closed it meanwhile.
+    pub(super) fn was_there_before(&self) -> bool {
+        self.idle.is_some()
+            || match &self.carrier {
+                Carrier::Http1(connection) => connection.requests > 0,
+                Carrier::Http2(place) => place.requests_before > 0,
+            }
+    }
+}
+
+/// What carries a request.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    Http1(Box<Connection>),
+    Http2(Place),
+}
+
 impl Pool {
-    pub(super) fn new(connector: Connector, limits: PoolLimits) -> Self {
+    pub(super) fn new(connector: Connector, limits: PoolLimits, http2: Http2Settings) -> Self {
         let bell = Arc::<Bell>::default();
         let bell_waker = Waker::from(Arc::clone(&bell));
-        Self { connector, limits, state: Mutex::default(), bell, bell_waker }
+        Self { connector, limits, http2, state: Mutex::default(), bell, bell_waker }
     }
 
-    /// An idle connection; see [`Connection::is_quiet`] for `probe`.
-    pub(super) fn take_idle(&self, target: &Target, probe: bool) -> Option<Got> {
+    /// A connection that has room for a request; see [`Connection::is_quiet`] for `probe`.
+    pub(super) fn take(self: &Arc<Self>, target: &Target, probe: bool) -> Option<Got> {
+        if target.versions != Versions::Http1
+            && let Some(got) = self.take_place(target)
+        {
+            return Some(got);
+        }
         loop {
             let mut idle = self.pop_idle(target)?;
             let age = idle.age(SystemTime::now());
             let is_old = self.limits.idle_timeout.is_some_and(|timeout| age >= timeout);
             if !is_old && idle.connection.is_quiet(Waker::noop(), probe) {
-                return Some(Got { connection: idle.connection, idle: Some(age) });
+                return Some(Got { carrier: Carrier::Http1(idle.connection), idle: Some(age) });
             }
         }
     }
@@ -138,8 +186,8 @@ impl Pool {
         Some(idle)
     }
 
-    /// Has a request wait for a connection, and one dialed for it where there may be another. `None` where one lies idle:
-    /// it was put there since [`Pool::take_idle`] looked, and nobody would bring it.
+    /// Has a request wait for a connection, and one dialed for it where there may be another. `None` where there is one:
+    /// it came since [`Pool::take`] looked, and nobody would bring it.
     pub(super) fn wait(
         self: &Arc<Self>,
         target: &Target,
@@ -150,7 +198,7 @@ impl Pool {
         state.last_waiter += 1;
         let number = state.last_waiter;
         let host = state.hosts.entry(target.clone()).or_default();
-        if !host.idle.is_empty() {
+        if !host.idle.is_empty() || host.has_room(&self.limits) {
             return None;
         }
         let waiter = Arc::new(Waiter::new(target.clone(), trace.clone(), deadline));
@@ -187,7 +235,7 @@ impl Pool {
         }
         let mut state = self.state();
         let taken = state.take(connection, &self.limits);
-        let reap = state.idle > 0 && !std::mem::replace(&mut state.is_reaped, true);
+        let reap = state.needs_reaper();
         // What is closed is dropped after the lock, which its permit takes.
         drop(state);
         if reap {
@@ -214,8 +262,9 @@ impl Pool {
         let mut state = self.state();
         state.keeps_none = true;
         state.idle = 0;
-        let closed: Vec<_> =
-            state.hosts.values_mut().flat_map(|host| std::mem::take(&mut host.idle)).collect();
+        let hosts = state.hosts.values_mut();
+        let closed: Vec<_> = hosts.map(Host::take_idle).collect();
+        state.hosts.retain(|_, host| !host.is_empty());
         drop(state);
         drop(closed);
     }
@@ -237,6 +286,11 @@ impl Drop for Pool {
 }
 
 impl State {
+    /// Whether a reaper is to be started, which is then taken for granted.
+    fn needs_reaper(&mut self) -> bool {
+        self.idle > 0 && !std::mem::replace(&mut self.is_reaped, true)
+    }
+
     /// Gives a connection to the first who waits for one like it, or keeps it.
     fn take(&mut self, mut connection: Box<Connection>, limits: &PoolLimits) -> Taken {
         if !self.hosts.contains_key(&connection.target) {
@@ -246,9 +300,10 @@ impl State {
             return Taken::Refused(connection, NotReused::Broken);
         };
         while let Some((_, waiter)) = host.waiting.pop_first() {
-            match waiter.deliver(connection) {
+            match waiter.deliver(Carrier::Http1(connection)) {
                 Ok(waker) => return Taken::HandedOver(waker),
-                Err(back) => connection = back,
+                Err(Carrier::Http1(back)) => connection = back,
+                Err(Carrier::Http2(_)) => unreachable!("what comes back is what was given"),
             }
         }
         let refusal = if self.keeps_none {
@@ -268,16 +323,20 @@ impl State {
     }
 
     /// Takes out the connection that has been idle for the longest time.
-    fn pop_oldest(&mut self) -> Option<Idle> {
-        let host = self
+    fn pop_oldest(&mut self) -> Option<Surplus> {
+        let (_, host) = self
             .hosts
             .values_mut()
-            .filter(|host| !host.idle.is_empty())
-            .min_by_key(|host| host.idle.front().map(|idle| idle.since))?;
-        let oldest = host.idle.pop_front()?;
+            .filter_map(|host| Some((host.oldest()?, host)))
+            .min_by_key(|(since, _)| *since)?;
+        let surplus = host.pop_oldest()?;
         self.idle -= 1;
-        self.tidy(&oldest.connection.target);
-        Some(oldest)
+        let target = match &surplus {
+            Surplus::Http1(idle) => idle.connection.target.clone(),
+            Surplus::Http2(shared) => shared.connection.target.clone(),
+        };
+        self.tidy(&target);
+        Some(surplus)
     }
 
     /// Forgets a host with nothing in it.
@@ -290,7 +349,27 @@ impl State {
 
 impl Host {
     fn is_empty(&self) -> bool {
-        self.idle.is_empty() && self.waiting.is_empty() && self.open == 0
+        self.idle.is_empty() && self.shared.is_empty() && self.waiting.is_empty() && self.open == 0
+    }
+
+    /// Since when its oldest idle connection is idle.
+    fn oldest(&self) -> Option<SystemTime> {
+        let shared = self.shared.iter().filter_map(|shared| shared.idle_since);
+        shared.chain(self.idle.front().map(|idle| idle.since)).min()
+    }
+
+    fn pop_oldest(&mut self) -> Option<Surplus> {
+        let oldest = self.oldest()?;
+        match self.shared.iter().position(|shared| shared.idle_since == Some(oldest)) {
+            Some(at) => Some(Surplus::Http2(self.shared.swap_remove(at))),
+            None => self.idle.pop_front().map(Surplus::Http1),
+        }
+    }
+
+    /// Its idle connections.
+    fn take_idle(&mut self) -> (VecDeque<Idle>, Vec<Shared>) {
+        let shared = self.shared.extract_if(.., |shared| shared.idle_since.is_some()).collect();
+        (std::mem::take(&mut self.idle), shared)
     }
 }
 

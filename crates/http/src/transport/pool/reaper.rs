@@ -83,9 +83,15 @@ impl Pool {
         let now = SystemTime::now();
         let timeout = self.limits.idle_timeout.unwrap_or(Duration::MAX);
         let mut next = LONG;
-        let mut closed = Vec::new();
+        let (mut closed, mut closed_shared) = (Vec::new(), Vec::new());
         let mut state = self.state();
         state.hosts.retain(|_, host| {
+            closed_shared.extend(host.shared.extract_if(.., |shared| {
+                let left = shared.idle(now).map(|idle| timeout.saturating_sub(idle));
+                let is_old = left.is_some_and(|left| left.is_zero());
+                next = left.filter(|_| !is_old).map_or(next, |left| next.min(left));
+                is_old
+            }));
             for mut idle in std::mem::take(&mut host.idle) {
                 let left = timeout.saturating_sub(idle.age(now));
                 if left.is_zero() || !idle.connection.is_quiet(&self.bell_waker, false) {
@@ -97,11 +103,11 @@ impl Pool {
             }
             !host.is_empty()
         });
-        state.idle -= closed.len();
+        state.idle -= closed.len() + closed_shared.len();
         state.is_reaped = state.idle > 0;
         let goes_on = state.is_reaped;
         drop(state);
-        drop(closed);
+        drop((closed, closed_shared));
         goes_on.then(|| Instant::now() + next)
     }
 }

@@ -6,7 +6,7 @@ use crate::connect::{ConnectOptions, Proxies};
 /// A pool with these limits.
 fn pool(limits: PoolLimits) -> Arc<Pool> {
     let options = ConnectOptions { proxies: Proxies::none(), ..ConnectOptions::default() };
-    Arc::new(Pool::new(Connector::new(options).unwrap(), limits))
+    Arc::new(Pool::new(Connector::new(options).unwrap(), limits, Http2Settings::default()))
 }
 
 /// A server that accepts, and where it is.
@@ -19,7 +19,10 @@ async fn server() -> (TcpListener, Target) {
 /// A connection that was dialed.
 async fn dialed(pool: &Arc<Pool>, target: &Target) -> Box<Connection> {
     let mut waiting = pool.wait(target, &TraceHandle::none(), None).expect("none is idle");
-    std::future::poll_fn(|cx| waiting.poll(cx)).await.unwrap().connection
+    match std::future::poll_fn(|cx| waiting.poll(cx)).await.unwrap().carrier {
+        Carrier::Http1(connection) => connection,
+        Carrier::Http2(_) => panic!("it is HTTP/1.1"),
+    }
 }
 
 /// Between looking for an idle connection and waiting for one, another request may put one back. With a limit nobody
@@ -29,10 +32,10 @@ async fn a_connection_that_became_idle_before_waiting_is_not_waited_for() {
     let pool = pool(PoolLimits { conns_per_host: Some(1), ..PoolLimits::default() });
     let (_listener, target) = server().await;
     let connection = dialed(&pool, &target).await;
-    assert!(pool.take_idle(&target, false).is_none());
+    assert!(pool.take(&target, false).is_none());
     pool.put(connection).unwrap();
     assert!(pool.wait(&target, &TraceHandle::none(), None).is_none());
-    assert!(pool.take_idle(&target, false).is_some());
+    assert!(pool.take(&target, false).is_some());
 }
 
 /// What is remembered of hosts is bounded by the connections to them.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use rosn_trace::TraceHandle;
 use tokio::task::AbortHandle;
 
-use super::{Connection, Got, Permit, Pool};
+use super::{Carrier, Got, Permit, Pool};
 use crate::Error;
 use crate::connect::Target;
 
@@ -35,7 +35,7 @@ struct Slot {
 enum Answer {
     #[default]
     None,
-    Connection(Box<Connection>),
+    Connection(Carrier),
     Failed(Error),
     /// Nobody waits for it any more.
     Unwanted,
@@ -47,15 +47,12 @@ impl Waiter {
     }
 
     /// Gives it a connection, and says whom to wake; gives it back where none is wanted.
-    pub(super) fn deliver(
-        &self,
-        connection: Box<Connection>,
-    ) -> Result<Option<Waker>, Box<Connection>> {
+    pub(super) fn deliver(&self, carrier: Carrier) -> Result<Option<Waker>, Carrier> {
         let mut slot = self.slot();
         if !matches!(slot.answer, Answer::None) {
-            return Err(connection);
+            return Err(carrier);
         }
-        slot.answer = Answer::Connection(connection);
+        slot.answer = Answer::Connection(carrier);
         Ok(slot.waker.take())
     }
 
@@ -103,9 +100,9 @@ impl Waiting {
     pub(in crate::transport) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Got, Error>> {
         let mut slot = self.waiter.slot();
         match std::mem::take(&mut slot.answer) {
-            Answer::Connection(connection) => {
+            Answer::Connection(carrier) => {
                 slot.answer = Answer::Unwanted;
-                Poll::Ready(Ok(Got { connection, idle: None }))
+                Poll::Ready(Ok(Got { carrier, idle: None }))
             }
             Answer::Failed(error) => {
                 slot.answer = Answer::Unwanted;
@@ -154,7 +151,7 @@ impl Drop for Waiting {
         {
             dial.abort(); // nobody needs what it makes
         }
-        if let Answer::Connection(connection) = answer {
+        if let Answer::Connection(Carrier::Http1(connection)) = answer {
             // It is lost where nobody waits and the pool is full.
             let _ = self.pool.put(connection);
         }
