@@ -2,37 +2,43 @@
 
 use std::io::{self, ErrorKind};
 
+use h2::Reason;
+use thiserror::Error;
+
 use crate::error::Kind;
 use crate::{Error, Phase};
 
-/// The error of a request whose stream has failed.
+/// The error of a message whose stream has failed.
 pub(crate) fn failed(phase: Phase, error: h2::Error) -> Error {
-    let reason = error.reason();
-    let (kind, what) = match error.get_io().map(io::Error::kind) {
+    let (is_remote, is_reset) = (error.is_remote(), error.is_reset());
+    match (error.get_io().map(io::Error::kind), error.reason()) {
         // How h2 calls an end of the connection.
-        Some(ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
-            return Error::of(phase, Kind::ClosedEarly);
+        (Some(ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof), _) => {
+            Error::of(phase, Kind::ClosedEarly)
         }
-        Some(_) => (Kind::Failed, None),
-        None if error.is_remote() && error.is_reset() => {
-            (Kind::ClosedEarly, reason.map(|reason| format!("the stream was reset: {reason:?}")))
+        (Some(kind), _) => Error::new(phase, io::Error::new(kind, error)),
+        (None, Some(reason)) if is_remote && is_reset => {
+            Error::of(phase, Kind::ClosedEarly).because(Said::Reset(reason))
         }
-        None if error.is_remote() => {
-            let said = reason.map(|reason| format!("the connection is being closed: {reason:?}"));
-            (Kind::ClosedEarly, said)
+        (None, Some(reason)) if is_remote => {
+            Error::of(phase, Kind::ClosedEarly).because(Said::GoAway(reason))
         }
-        None if error.is_library() => {
-            (Kind::Parse, reason.map(|reason| format!("HTTP/2 was broken: {reason:?}")))
+        (None, Some(reason)) if error.is_library() => {
+            Error::of(phase, Kind::Parse).because(Said::Broken(reason))
         }
-        None => (Kind::Failed, None),
-    };
-    match what {
-        Some(what) => Error::of(phase, kind).what(what).because(error),
-        None => match error.get_io() {
-            Some(cause) => Error::new(phase, io::Error::new(cause.kind(), error)),
-            None => Error::new(phase, error),
-        },
+        (None, _) => Error::new(phase, error),
     }
+}
+
+/// What an error code is about, which is called as RFC 9113 section 7 calls it.
+#[derive(Debug, Clone, Copy, Error)]
+enum Said {
+    #[error("the stream was reset: {0:?}")]
+    Reset(Reason),
+    #[error("the connection is being closed: {0:?}")]
+    GoAway(Reason),
+    #[error("HTTP/2 was broken: {0:?}")]
+    Broken(Reason),
 }
 
 /// What an error of a stream is for those who know only of connections.
