@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod support;
+
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -10,33 +12,14 @@ use rcgen::{
 };
 use rosn_tls::{
     Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, Pem, ServerOptions,
-    TlsError, TlsStream, Version, Versions, chain_hash, self_signed,
+    TlsError, Version, Versions, chain_hash, self_signed,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use support::{Ended, inline, meet, text};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-type Ended = std::io::Result<TlsStream<DuplexStream>>;
-
-/// Both ends' results. A byte goes each way, because with TLS 1.3 a client learns only then that it was refused.
 async fn handshake(server: &ServerOptions, client: &ClientOptions, name: &str) -> (Ended, Ended) {
     let (acceptor, connector) = (Acceptor::new(server).unwrap(), Connector::new(client).unwrap());
     meet(&acceptor, &connector, name).await
-}
-
-async fn meet(acceptor: &Acceptor, connector: &Connector, name: &str) -> (Ended, Ended) {
-    let (near, far) = duplex(1 << 16);
-    let client = async {
-        let mut stream = connector.connect(name, near).await?;
-        stream.write_all(b"c").await?;
-        stream.read_exact(&mut [0]).await?;
-        Ok(stream)
-    };
-    let server = async {
-        let mut stream = acceptor.accept(far).await?;
-        stream.write_all(b"s").await?;
-        stream.read_exact(&mut [0]).await?;
-        Ok(stream)
-    };
-    tokio::join!(server, client)
 }
 
 async fn errors(server: &ServerOptions, client: &ClientOptions, name: &str) -> (String, String) {
@@ -52,11 +35,6 @@ fn server(pairs: &[&KeyPair]) -> ServerOptions {
 fn client(roots: &[&Pem]) -> ClientOptions {
     let roots = roots.iter().map(|root| (*root).clone()).collect();
     ClientOptions { system_roots: false, roots, ..ClientOptions::default() }
-}
-
-fn inline(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> KeyPair {
-    let key = Pem::Inline(key.serialize_pem());
-    KeyPair { certificate: Pem::Inline(certificate.pem()), key }
 }
 
 /// As `openssl req -x509` makes them: an authority's, also where it is a server's.
@@ -81,13 +59,6 @@ fn issued(
     change(&mut params);
     let key = rcgen::KeyPair::generate().unwrap();
     inline(&params.signed_by(&key, issuer).unwrap(), &key)
-}
-
-fn text(pem: &Pem) -> &str {
-    match pem {
-        Pem::Inline(text) => text,
-        Pem::File(_) => panic!("a file"),
-    }
 }
 
 #[tokio::test]

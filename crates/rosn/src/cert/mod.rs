@@ -79,12 +79,17 @@ fn said(args: &CertArgs, names: &[Name], root: &Path, certificate: &Path, key: &
         args.names.join(", "),
         key.display()
     );
+    let _ = writeln!(
+        text,
+        "A listener:  \"tls_context\": {{ \"status\": true, \"cert_chain\": {:?}, \"private_key\": {:?} }}",
+        certificate.display().to_string(),
+        key.display().to_string()
+    );
     let (root, certificate, key) = (quoted(root), quoted(certificate), quoted(key));
     let host = names.iter().find_map(Name::host).unwrap_or_else(|| "localhost".to_owned());
     let _ = write!(
         text,
-        "A listener:  \"tls_context\": {{ \"status\": true, \"cert_chain\": {certificate:?}, \"private_key\": {key:?} }}\n\
-         Ask it:      curl --cacert {root} --resolve {host}:8443:127.0.0.1 https://{host}:8443/\n\
+        "Ask it:      curl --cacert {root} --resolve {host}:8443:127.0.0.1 https://{host}:8443/\n\
          As a client: curl --cert {certificate} --key {key} ...\n"
     );
     text
