@@ -212,6 +212,11 @@ impl Worker {
         self.plan.borrow().snapshot.limits.max_idle_upstream as usize
     }
 
+    /// Bytes that the head of a message may have.
+    pub(crate) fn max_head_bytes(&self) -> usize {
+        self.plan.borrow().snapshot.limits.max_head_bytes
+    }
+
     /// What tunnels copy through. Not to be held over an await.
     pub(crate) fn copy_buffer(&self) -> RefMut<'_, Vec<u8>> {
         let mut buffer = self.copy_buffer.borrow_mut();

@@ -60,9 +60,11 @@ impl Tried {
         }
         match failure {
             // The name that CONNECT asks for has no address, and would have none a moment later.
-            Failure::Connect(ConnectFailure::Dial(
-                DialError::Resolve { .. } | DialError::NoAddress { .. },
-            )) => return Decision::GiveUp,
+            Failure::Connect(ConnectFailure::Dial(error))
+                if matches!(**error, DialError::Resolve { .. } | DialError::NoAddress { .. }) =>
+            {
+                return Decision::GiveUp;
+            }
             Failure::Connect(failure) if !sending.upstream.may_retry(failure, &self.endpoints) => {
                 return Decision::GiveUp;
             }

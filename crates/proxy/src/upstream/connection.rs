@@ -89,5 +89,6 @@ impl Drop for Held {
         count!(self.upstream, self.endpoint, connection_active, -1);
         self.permit = None;
         self.upstream.waiting.wake_first();
+        self.upstream.http2.wake();
     }
 }

@@ -49,6 +49,11 @@ impl Way {
         }
     }
 
+    /// Whether each connection tells of one client, and serves no other.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self, Self::Transport(_, true))
+    }
+
     async fn dial(
         &self,
         endpoint: &Endpoint,
@@ -69,7 +74,7 @@ impl Way {
 
 /// For whom a connection is wanted, until when, and where it is noted how long that took.
 pub(crate) struct Wanted<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) client: &'a ConnInfo,
     pub(crate) timer: &'a Timer,
     /// In nanoseconds of the worker's clock.

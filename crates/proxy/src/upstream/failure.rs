@@ -1,6 +1,7 @@
 //! Why there is no connection to an upstream.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rosn_base::Addr;
@@ -12,8 +13,8 @@ use crate::details;
 
 use super::phases::{CONNECT, DNS, TLS};
 
-/// Why there is no connection to an upstream.
-#[derive(Debug, Error)]
+/// Why there is no connection to an upstream. A clone is for others that waited for the same connection.
+#[derive(Debug, Clone, Error)]
 pub(crate) enum ConnectFailure {
     /// The cluster has no endpoint that may be used.
     #[error("no healthy upstream: {}", .0.why())]
@@ -29,10 +30,10 @@ pub(crate) enum ConnectFailure {
     Waited,
     /// The system, or the peer, refused.
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(Arc<DialError>),
     /// The same, or a handshake failed.
     #[error(transparent)]
-    Transport(#[from] TransportError),
+    Transport(Arc<TransportError>),
     /// It took too long.
     #[error("{transport}: {doing} {addr} was not done within {limit} ({after:?})")]
     Timeout {
@@ -73,6 +74,18 @@ impl Lack {
     }
 }
 
+impl From<DialError> for ConnectFailure {
+    fn from(error: DialError) -> Self {
+        Self::Dial(Arc::new(error))
+    }
+}
+
+impl From<TransportError> for ConnectFailure {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(Arc::new(error))
+    }
+}
+
 impl ConnectFailure {
     /// Whether another try, or another endpoint, may do better.
     pub(super) fn may_pass(&self) -> bool {
@@ -83,7 +96,7 @@ impl ConnectFailure {
     /// not trusted, 404 to a WebSocket handshake), or the settings cannot be used.
     pub(super) fn is_final(&self) -> bool {
         let Self::Transport(error) = self else { return false };
-        match error {
+        match &**error {
             TransportError::Handshake { cause, .. } => {
                 use ErrorKind::{InvalidData, InvalidInput, PermissionDenied, Unsupported};
                 matches!(cause.kind(), InvalidData | InvalidInput | PermissionDenied | Unsupported)
@@ -128,22 +141,28 @@ impl ConnectFailure {
             Self::Overflow(_) => details::UPSTREAM_MAX_CONNECTIONS,
             Self::Waited => details::UPSTREAM_POOL_TIMEOUT,
             Self::Dial(error) => of_dial(error),
-            Self::Transport(TransportError::Dial { cause, .. }) => of_dial(cause),
-            Self::Transport(TransportError::Handshake { phase, cause, .. }) => {
-                let (is_tls, late) = (phase.contains("TLS"), cause.kind() == ErrorKind::TimedOut);
-                match (is_tls, late) {
-                    (true, true) => details::UPSTREAM_TLS_TIMEOUT,
-                    (true, false) => details::UPSTREAM_TLS_FAILURE,
-                    (false, true) => details::UPSTREAM_HANDSHAKE_TIMEOUT,
-                    (false, false) => details::UPSTREAM_HANDSHAKE_FAILURE,
-                }
-            }
-            Self::Transport(_) => details::UPSTREAM_UNUSABLE,
+            Self::Transport(error) => of_transport(error),
             Self::Timeout { doing: CONNECT, .. } => details::UPSTREAM_CONNECT_TIMEOUT,
             Self::Timeout { doing: TLS, .. } => details::UPSTREAM_TLS_TIMEOUT,
             Self::Timeout { doing: DNS, .. } => details::UPSTREAM_DNS_TIMEOUT,
             Self::Timeout { .. } => details::UPSTREAM_HANDSHAKE_TIMEOUT,
         }
+    }
+}
+
+fn of_transport(error: &TransportError) -> &'static str {
+    match error {
+        TransportError::Dial { cause, .. } => of_dial(cause),
+        TransportError::Handshake { phase, cause, .. } => {
+            let (is_tls, late) = (phase.contains("TLS"), cause.kind() == ErrorKind::TimedOut);
+            match (is_tls, late) {
+                (true, true) => details::UPSTREAM_TLS_TIMEOUT,
+                (true, false) => details::UPSTREAM_TLS_FAILURE,
+                (false, true) => details::UPSTREAM_HANDSHAKE_TIMEOUT,
+                (false, false) => details::UPSTREAM_HANDSHAKE_FAILURE,
+            }
+        }
+        _ => details::UPSTREAM_UNUSABLE,
     }
 }
 

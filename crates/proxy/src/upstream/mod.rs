@@ -3,6 +3,7 @@
 mod connection;
 mod dial;
 mod failure;
+mod http2;
 mod phases;
 mod pool;
 mod waiting;
@@ -27,6 +28,8 @@ pub(crate) use connection::{Connection, Held};
 pub(crate) use dial::Wanted;
 use dial::Way;
 pub(crate) use failure::{ConnectFailure, Lack};
+pub(crate) use http2::Place;
+use phases::CONNECT;
 pub(crate) use phases::{DNS, Phases, Took};
 use pool::Pool;
 use waiting::Queue;
@@ -63,6 +66,8 @@ pub(crate) struct Upstream {
     balancer: RefCell<Balancer>,
     /// By the endpoint's id.
     pools: RefCell<HashMap<u64, Pool>>,
+    /// The same for HTTP/2.
+    http2: http2::Pools,
     waiting: Queue,
     /// No longer part of the configuration: connections that come back are closed.
     retired: Cell<bool>,
@@ -94,6 +99,7 @@ impl Upstream {
             worker,
             balancer: RefCell::new(Balancer::new(config, seed)),
             pools: RefCell::default(),
+            http2: http2::Pools::default(),
             waiting: Queue::default(),
             retired: Cell::new(false),
             keep_alive: config.stream.as_ref().map_or_else(KeepAlive::default, |settings| {
@@ -146,8 +152,7 @@ impl Upstream {
     pub(crate) fn put(&self, mut connection: Connection, worker: &Worker) {
         let limit = self.cluster.config().max_requests_per_connection;
         let Side::Http1(stream) = &mut connection.side else { return };
-        let private = matches!(self.way, Way::Transport(_, true));
-        if private
+        if self.way.is_private()
             || self.retired.get()
             || limit.is_some_and(|limit| connection.requests >= limit.get())
         {
@@ -183,12 +188,14 @@ impl Upstream {
             pool.sweep(oldest);
             !pool.is_empty()
         });
+        self.http2.sweep(oldest);
     }
 
     /// Closes all idle connections, and each other one when it comes back.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.pools.borrow_mut().values_mut().for_each(Pool::clear);
+        self.http2.retire();
     }
 
     /// The cluster's counters.
@@ -247,7 +254,10 @@ impl Upstream {
         let breakers = self.cluster.breakers();
         breakers.try_connection().or_else(|| {
             let idle = self.pools.borrow_mut().values_mut().find_map(Pool::take_oldest);
-            drop(idle?);
+            if idle.is_none() && !self.http2.evict() {
+                return None;
+            }
+            drop(idle);
             breakers.try_connection()
         })
     }

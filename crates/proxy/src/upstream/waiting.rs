@@ -31,6 +31,11 @@ impl Queue {
         self.waiting.borrow().is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     /// Takes the last place.
     pub(super) fn enter(&self) -> Place<'_> {
         let mut waiting = self.waiting.borrow_mut();
@@ -51,6 +56,21 @@ impl Queue {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl Queue {
+    /// Has all look again.
+    pub(super) fn wake_all(&self) {
+        let wakers: Vec<_> = {
+            let mut waiting = self.waiting.borrow_mut();
+            let woken = waiting.iter_mut().map(|waiter| {
+                waiter.woken = true;
+                waiter.waker.take()
+            });
+            woken.flatten().collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

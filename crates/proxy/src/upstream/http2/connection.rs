@@ -1,0 +1,266 @@
+//! A connection that many requests share, and a request's place in it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use rosn_cluster::Endpoint;
+use rosn_net::PeerAddr;
+
+use super::pool::Pool;
+use crate::context::Worker;
+use crate::upstream::{Held, Phases};
+
+/// An open HTTP/2 connection to an endpoint. Its task drives it; all else is here.
+pub(super) struct Connection {
+    worker: Rc<Worker>,
+    pool: Weak<Pool>,
+    endpoint: Arc<Endpoint>,
+    /// Which connection it is, for the access log.
+    id: u64,
+    local: Option<Rc<PeerAddr>>,
+    /// Its place in the counts.
+    held: RefCell<Option<Held>>,
+    /// `None` = it takes no more streams, and ends with the last that it has.
+    sender: RefCell<Option<SendRequest<Bytes>>>,
+    /// Why it was given up, where that was this end's doing.
+    verdict: Cell<Option<&'static str>>,
+    /// Places that are taken.
+    streams: Cell<usize>,
+    /// Streams that it ever had.
+    requests: Cell<u32>,
+    /// Streams that ended.
+    ended: Cell<u32>,
+    /// Streams that the endpoint allows at a time; `None` = it has not said so yet.
+    allowed: Cell<Option<usize>>,
+    /// When it last had a stream, and when something last came, in nanoseconds of the worker's clock.
+    idle_since: Cell<u64>,
+    heard: Cell<u64>,
+    /// How long it took to make it; the first request takes that.
+    opening: Cell<Option<Phases>>,
+    limits: Limits,
+}
+
+/// What a connection may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Streams at a time.
+    pub(super) streams: usize,
+    /// Streams in all.
+    pub(super) requests: u32,
+}
+
+/// What is known of a connection when it has been opened.
+pub(super) struct Opened {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) id: u64,
+    pub(super) local: Option<Rc<PeerAddr>>,
+    pub(super) held: Held,
+    pub(super) phases: Phases,
+}
+
+impl Connection {
+    pub(super) fn new(
+        opened: Opened,
+        sender: SendRequest<Bytes>,
+        worker: Rc<Worker>,
+        pool: &Rc<Pool>,
+        limits: Limits,
+    ) -> Rc<Self> {
+        let now = worker.clock.now();
+        Rc::new(Self {
+            worker,
+            pool: Rc::downgrade(pool),
+            endpoint: opened.endpoint,
+            id: opened.id,
+            local: opened.local,
+            held: RefCell::new(Some(opened.held)),
+            sender: RefCell::new(Some(sender)),
+            verdict: Cell::new(None),
+            streams: Cell::new(0),
+            requests: Cell::new(0),
+            ended: Cell::new(0),
+            allowed: Cell::new(None),
+            idle_since: Cell::new(now),
+            heard: Cell::new(now),
+            opening: Cell::new(Some(opened.phases)),
+            limits,
+        })
+    }
+
+    /// A place for one more stream, if there is room.
+    pub(super) fn take(self: &Rc<Self>) -> Option<Place> {
+        if !self.has_room() {
+            return None;
+        }
+        let sender = self.sender.borrow().clone()?;
+        self.streams.set(self.streams.get() + 1);
+        self.requests.set(self.requests.get() + 1);
+        if self.requests.get() >= self.limits.requests {
+            self.retire();
+        }
+        let opening = self.opening.take();
+        Some(Place { connection: Rc::clone(self), sender: Some(sender), opening })
+    }
+
+    /// Whether it may have another stream.
+    pub(super) fn has_room(&self) -> bool {
+        // Until the endpoint has said how many it takes, one: it may refuse what it cannot take, and a body that has
+        // been passed on cannot be sent again.
+        let allowed = self.allowed.get().unwrap_or(1).min(self.limits.streams);
+        self.streams.get() < allowed && !self.is_retired()
+    }
+
+    /// Takes no more streams. It ends with the last that it has.
+    pub(super) fn retire(&self) {
+        // Bound, so that it is not dropped while it is borrowed: that wakes the task.
+        let sender = self.sender.borrow_mut().take();
+        drop(sender);
+    }
+
+    /// The same for one that nobody uses, which no longer counts from now on.
+    pub(super) fn evict(&self) {
+        self.retire();
+        let held = self.held.borrow_mut().take();
+        drop(held);
+    }
+
+    /// Whether it takes no more streams.
+    pub(super) fn is_retired(&self) -> bool {
+        self.sender.borrow().is_none()
+    }
+
+    /// Whether it is not yet known how many streams it may have.
+    pub(super) fn is_opening(&self) -> bool {
+        self.allowed.get().is_none() && !self.is_retired()
+    }
+
+    /// When it had its last stream; `None` while it has some.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        (self.streams.get() == 0).then(|| self.idle_since.get())
+    }
+
+    /// Streams that began and ended so far: what has not changed, stands still.
+    pub(super) fn activity(&self) -> (u32, u32) {
+        (self.requests.get(), self.ended.get())
+    }
+
+    /// When something last came from the endpoint.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.get()
+    }
+
+    pub(super) fn hear(&self) {
+        self.heard.set(self.worker.clock.refresh());
+    }
+
+    /// Takes note of how many streams the endpoint allows; true where that is more than before.
+    pub(super) fn allow(&self, streams: usize) -> bool {
+        let before = self.allowed.replace(Some(streams));
+        before.is_none_or(|before| before < streams)
+    }
+
+    /// Streams that it may have at a time, as far as is known.
+    pub(super) fn capacity(&self) -> Option<usize> {
+        Some(self.allowed.get()?.min(self.limits.streams))
+    }
+
+    /// Whether the endpoint has refused to take more streams; asks the `h2` crate.
+    pub(super) fn is_refused(&self, cx: &mut std::task::Context<'_>) -> bool {
+        let mut sender = self.sender.borrow_mut();
+        sender.as_mut().is_some_and(|sender| {
+            matches!(sender.poll_ready(cx), std::task::Poll::Ready(Err(_)))
+        })
+    }
+
+    /// Says why it is given up. Its streams fail when its task drops it.
+    pub(super) fn condemn(&self, why: &'static str) {
+        self.verdict.set(Some(why));
+        self.retire();
+    }
+
+    /// Which connection it is, and where to, in words.
+    pub(super) fn name(&self) -> (u64, &str) {
+        (self.id, self.endpoint.label())
+    }
+
+    pub(super) fn held<R>(&self, f: impl FnOnce(&Held) -> R) -> Option<R> {
+        self.held.borrow().as_ref().map(f)
+    }
+
+    fn leave(&self) {
+        self.streams.set(self.streams.get() - 1);
+        self.ended.set(self.ended.get().wrapping_add(1));
+        self.idle_since.set(self.worker.clock.now());
+        if let Some(pool) = self.pool.upgrade() {
+            pool.waiting.wake_first();
+        }
+    }
+}
+
+/// The right to one stream of a connection, from before it begins until it has ended. To be dropped after all that
+/// belongs to the stream.
+pub(crate) struct Place {
+    pub(super) connection: Rc<Connection>,
+    sender: Option<SendRequest<Bytes>>,
+    opening: Option<Phases>,
+}
+
+impl Place {
+    /// What begins the stream. It can be had once.
+    pub(crate) fn sender(&mut self) -> Option<SendRequest<Bytes>> {
+        self.sender.take()
+    }
+
+    /// Whether the endpoint takes CONNECT with a `:protocol` (RFC 8441); `None` = it has not said so yet.
+    pub(crate) fn allows_extended_connect(&self) -> Option<bool> {
+        self.connection.allowed.get()?;
+        let sender = self.connection.sender.borrow();
+        let sender = self.sender.as_ref().or(sender.as_ref())?;
+        Some(sender.is_extended_connect_protocol_enabled())
+    }
+
+    /// Which connection it is.
+    pub(crate) fn connection_id(&self) -> u64 {
+        self.connection.id
+    }
+
+    /// This end's address.
+    pub(crate) fn local_addr(&self) -> Option<Rc<PeerAddr>> {
+        self.connection.local.clone()
+    }
+
+    /// Where the connection goes.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.connection.endpoint
+    }
+
+    /// Whether the connection was there before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.opening.is_none()
+    }
+
+    /// How long it took to make the connection, for the first that uses it.
+    pub(super) fn opening(&self) -> Option<Phases> {
+        self.opening
+    }
+
+    /// Has the connection end with this stream.
+    pub(super) fn retire_connection(&self) {
+        self.connection.retire();
+    }
+
+    /// Why this end has given up the connection, if it has.
+    pub(crate) fn verdict(&self) -> Option<&'static str> {
+        self.connection.verdict.get()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.connection.leave();
+    }
+}

@@ -1,0 +1,247 @@
+//! How a request comes to a stream.
+
+use std::cell::OnceCell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rosn_cluster::{Endpoint, Permit};
+use rosn_net::ConnInfo;
+use rosn_transport::TransportError;
+
+use super::connection::{Connection, Limits, Opened, Place};
+use super::driver::{Driver, Times};
+use super::heard::Heard;
+use super::pool::Pool;
+use crate::context::Worker;
+use crate::upstream::{
+    self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Took, Upstream, Wanted, count, nanos,
+};
+
+/// What the `h2` crate takes for the number of streams before the endpoint has said it: no number that can be said.
+pub(super) const UNKNOWN_STREAMS: usize = usize::MAX - 1;
+/// Bytes of a request's body that are handed to the `h2` crate before it has written them, for each stream.
+const SEND_BUFFER: usize = 128 * 1024;
+/// Streams that were cancelled and whose last frames may still come. What comes for others counts as a fault.
+const CANCELLED_STREAMS: usize = 1024;
+const CANCELLED_FOR: Duration = Duration::from_secs(10);
+/// Faults of single streams that a connection may have.
+const MAX_FAULTS: usize = 4096;
+
+impl Upstream {
+    /// A place for a stream in a connection to the endpoint, within the limits of the cluster.
+    ///
+    /// Those who come while a connection is being made wait for it, and do not dial too; those who come while all
+    /// streams are taken and no further connection is allowed wait for the end of one, first come, first served.
+    pub(crate) async fn obtain_stream(
+        self: &Rc<Self>,
+        endpoint: &Arc<Endpoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Place, ConnectFailure> {
+        let private = self.way.is_private();
+        // A connection that tells of a client serves no other.
+        let pool = if private { Rc::default() } else { self.http2.of(endpoint) };
+        let room = if pool.waiting.is_empty() { pool.take() } else { None };
+        let place = match room {
+            Some(place) => {
+                wanted.phases.reused = Some(place.is_reused());
+                place
+            }
+            None => self.wait_for_stream(&pool, endpoint, wanted).await?,
+        };
+        if private || self.retired.get() {
+            place.retire_connection();
+        }
+        Ok(place)
+    }
+
+    async fn wait_for_stream(
+        self: &Rc<Self>,
+        pool: &Rc<Pool>,
+        endpoint: &Arc<Endpoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<Place, ConnectFailure> {
+        let Wanted { worker, client, timer, deadline, phases } = wanted;
+        let own = pool.waiting.enter();
+        let failures = pool.failures.get();
+        let begin = worker.clock.now();
+        let mut pending = None;
+        loop {
+            let is_first = own.is_first();
+            let room = if is_first { pool.take() } else { None };
+            let now = worker.clock.refresh();
+            if let Some(place) = room {
+                self.waited(phases, &place, now.saturating_sub(begin));
+                return Ok(place);
+            }
+            if pool.failures.get() != failures
+                && let Some(failure) = pool.failure()
+            {
+                return Err(failure);
+            }
+            if now >= deadline {
+                return Err(late(self, pool, endpoint, now.saturating_sub(begin)));
+            }
+            if pool.needs_dial()
+                && let Some(permit) = self.permit()
+            {
+                let opening = Opening::new(self, pool, endpoint, permit, worker, client);
+                tokio::task::spawn_local(opening.run());
+            }
+            if pending.is_none() && !pool.is_opening() && !pool.has_room() {
+                pending = self.cluster.breakers().try_pending();
+                if pending.is_none() {
+                    count!(self, endpoint, request_pending_overflow, 1);
+                    return Err(ConnectFailure::Overflow("max_connections"));
+                }
+            }
+            let look = if is_first { now.saturating_add(nanos(LOOK_AGAIN)) } else { NEVER };
+            timer.set(look.min(deadline));
+            poll_fn(|cx| match own.poll_woken(cx) {
+                Poll::Pending if !timer.poll_expired(cx.waker()) => Poll::Pending,
+                _ => Poll::Ready(()),
+            })
+            .await;
+        }
+    }
+
+    /// Takes note of how long it took to come to the place.
+    fn waited(&self, phases: &mut Phases, place: &Place, took: u64) {
+        match place.opening() {
+            Some(opening) => {
+                let Phases { dns, connect, tls, .. } = opening;
+                *phases = Phases { dns, connect, tls, reused: opening.reused, ..*phases };
+            }
+            None => {
+                phases.reused = Some(true);
+                phases.pool_wait = Took::nanos(took);
+                self.stats().pool_wait.record(took);
+            }
+        }
+    }
+}
+
+/// The request's own time is over.
+fn late(upstream: &Upstream, pool: &Pool, endpoint: &Endpoint, after: u64) -> ConnectFailure {
+    if !pool.is_opening() {
+        return ConnectFailure::Waited;
+    }
+    ConnectFailure::Timeout {
+        transport: upstream.scheme().into(),
+        doing: upstream::CONNECT,
+        addr: endpoint.addr().clone(),
+        limit: "the request's timeout",
+        after: Duration::from_nanos(after),
+    }
+}
+
+/// A connection that is being made, for all that wait for one.
+struct Opening {
+    upstream: Rc<Upstream>,
+    pool: Rc<Pool>,
+    endpoint: Arc<Endpoint>,
+    permit: Option<Permit>,
+    worker: Rc<Worker>,
+    client: ConnInfo,
+}
+
+impl Opening {
+    fn new(
+        upstream: &Rc<Upstream>,
+        pool: &Rc<Pool>,
+        endpoint: &Arc<Endpoint>,
+        permit: Permit,
+        worker: &Rc<Worker>,
+        client: &ConnInfo,
+    ) -> Self {
+        pool.dials.set(pool.dials.get() + 1);
+        Self {
+            upstream: Rc::clone(upstream),
+            pool: Rc::clone(pool),
+            endpoint: Arc::clone(endpoint),
+            permit: Some(permit),
+            worker: Rc::clone(worker),
+            client: client.clone(),
+        }
+    }
+
+    /// Makes the connection, and drives it from then on.
+    async fn run(mut self) {
+        match self.open().await {
+            Ok(driver) => {
+                // The pool is the connection's now, and no longer this one's.
+                drop(self);
+                driver.run().await;
+            }
+            Err(failure) => self.pool.failed(failure),
+        }
+    }
+
+    async fn open(&mut self) -> Result<Driver, ConnectFailure> {
+        let Self { upstream, pool, endpoint, permit, worker, client } = self;
+        let permit = permit.take().expect("it is opened once");
+        let timer = worker.wheel.timer();
+        let mut phases = Phases::default();
+        let wanted =
+            Wanted { worker, client, timer: &timer, deadline: NEVER, phases: &mut phases };
+        let mut opened = upstream.dial(endpoint, permit, wanted).await?;
+        let (id, local) = (opened.id, opened.local_addr());
+        let (stream, held) = opened.into_parts();
+        // Where it fails the connection is gone, and that is noticed at once.
+        let _ = stream.set_keep_alive(&upstream.keep_alive);
+        let by = Rc::new(OnceCell::new());
+        let handshake = builder(upstream, worker).handshake(Heard { stream, by: Rc::clone(&by) });
+        let (sender, io) = handshake.await.map_err(|error| broken(endpoint, error))?;
+        let settings = &upstream.cluster.config().http2;
+        let requests = upstream.cluster.config().max_requests_per_connection;
+        let limits = Limits {
+            streams: settings.max_concurrent_streams.max(1) as usize,
+            requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
+        };
+        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, held, phases };
+        let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
+        let _ = by.set(Rc::clone(&connection));
+        pool.put(&connection);
+        let times = Times {
+            settle: upstream.connect_timeout,
+            ping_after: settings.ping_interval.map_or(NEVER, nanos),
+            ping_timeout: nanos(settings.ping_timeout),
+            age: settings.max_connection_age.map_or(NEVER, nanos),
+        };
+        Ok(Driver::new(connection, io, worker, pool, times))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.pool.dials.set(self.pool.dials.get() - 1);
+        self.pool.waiting.wake_all();
+    }
+}
+
+/// The connection broke before a word was said.
+fn broken(endpoint: &Endpoint, error: h2::Error) -> ConnectFailure {
+    let cause = error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+    let (transport, phase) = ("http2", "HTTP/2 handshake");
+    let addr = endpoint.addr().clone();
+    TransportError::Handshake { transport, phase, addr, cause }.into()
+}
+
+fn builder(upstream: &Upstream, worker: &Worker) -> h2::client::Builder {
+    let settings = &upstream.cluster.config().http2;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(settings.initial_stream_window)
+        .initial_connection_window_size(settings.initial_connection_window)
+        .max_header_list_size(u32::try_from(worker.max_head_bytes()).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(CANCELLED_STREAMS)
+        .reset_stream_duration(CANCELLED_FOR)
+        .max_local_error_reset_streams(Some(MAX_FAULTS))
+        .initial_max_send_streams(UNKNOWN_STREAMS);
+    builder
+}
