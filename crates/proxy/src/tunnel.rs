@@ -62,7 +62,9 @@ pub(crate) async fn drive(
         }
         if young && now >= young_until {
             young = false;
-            tunnel.set_keep_alive(held.keep_alive());
+            if let Some(keep_alive) = held.keep_alive() {
+                tunnel.set_keep_alive(keep_alive);
+            }
         }
         let wake = if young { due.min(young_until) } else { due };
         if timer.deadline() != Some(wake) {

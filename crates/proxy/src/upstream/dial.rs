@@ -15,9 +15,8 @@ use rosn_transport::{DialRequest, Dialer, Environment};
 
 use super::failure::ConnectFailure;
 use super::phases::{self, Phases, Took};
-use super::{Connection, Held, Upstream, count};
+use super::{Connection, Counted, Upstream, count};
 use crate::context::{Shared, Worker};
-use crate::http::Side;
 
 /// How connections to the cluster's endpoints are made.
 pub(super) enum Way {
@@ -133,8 +132,8 @@ impl Upstream {
                 let pooled = seen.is_some_and(|seen| seen.connect.is_none());
                 phases.reused = Some(pooled && self.scheme() != "mkcp");
                 phases.count(self.stats());
-                let held = Held::new(self, endpoint, permit);
-                Ok(Connection::new(Side::Http1(stream), worker.next_upstream(), held))
+                let counted = Counted::new(self, endpoint, permit);
+                Ok(Connection::new(stream, worker.next_upstream(), counted))
             }
             Err(failure) => {
                 count!(self, endpoint, connection_con_fail, 1);

@@ -24,11 +24,11 @@ use rosn_net::{DialOptions, KeepAlive};
 
 use crate::context::{Shared, Worker};
 use crate::http::Side;
+use connection::Counted;
 pub(crate) use connection::{Connection, Held};
 pub(crate) use dial::Wanted;
 use dial::Way;
 pub(crate) use failure::{ConnectFailure, Lack};
-pub(crate) use http2::Place;
 use phases::CONNECT;
 pub(crate) use phases::{DNS, Phases, Took};
 use pool::Pool;

@@ -11,7 +11,7 @@ use rosn_net::PeerAddr;
 
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::upstream::{Held, Phases};
+use crate::upstream::{Counted, Phases};
 
 /// An open HTTP/2 connection to an endpoint. Its task drives it; all else is here.
 pub(super) struct Connection {
@@ -22,7 +22,7 @@ pub(super) struct Connection {
     id: u64,
     local: Option<Rc<PeerAddr>>,
     /// Its place in the counts.
-    held: RefCell<Option<Held>>,
+    counted: RefCell<Option<Counted>>,
     /// `None` = it takes no more streams, and ends with the last that it has.
     sender: RefCell<Option<SendRequest<Bytes>>>,
     /// Why it was given up, where that was this end's doing.
@@ -35,6 +35,8 @@ pub(super) struct Connection {
     ended: Cell<u32>,
     /// Streams that the endpoint allows at a time; `None` = it has not said so yet.
     allowed: Cell<Option<usize>>,
+    /// Whether it takes CONNECT with a `:protocol`.
+    extended: Cell<bool>,
     /// When it last had a stream, and when something last came, in nanoseconds of the worker's clock.
     idle_since: Cell<u64>,
     heard: Cell<u64>,
@@ -57,7 +59,7 @@ pub(super) struct Opened {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) id: u64,
     pub(super) local: Option<Rc<PeerAddr>>,
-    pub(super) held: Held,
+    pub(super) counted: Counted,
     pub(super) phases: Phases,
 }
 
@@ -76,13 +78,14 @@ impl Connection {
             endpoint: opened.endpoint,
             id: opened.id,
             local: opened.local,
-            held: RefCell::new(Some(opened.held)),
+            counted: RefCell::new(Some(opened.counted)),
             sender: RefCell::new(Some(sender)),
             verdict: Cell::new(None),
             streams: Cell::new(0),
             requests: Cell::new(0),
             ended: Cell::new(0),
             allowed: Cell::new(None),
+            extended: Cell::new(false),
             idle_since: Cell::new(now),
             heard: Cell::new(now),
             opening: Cell::new(Some(opened.phases)),
@@ -123,8 +126,8 @@ impl Connection {
     /// The same for one that nobody uses, which no longer counts from now on.
     pub(super) fn evict(&self) {
         self.retire();
-        let held = self.held.borrow_mut().take();
-        drop(held);
+        let counted = self.counted.borrow_mut().take();
+        drop(counted);
     }
 
     /// Whether it takes no more streams.
@@ -158,6 +161,9 @@ impl Connection {
 
     /// Takes note of how many streams the endpoint allows; true where that is more than before.
     pub(super) fn allow(&self, streams: usize) -> bool {
+        let sender = self.sender.borrow();
+        let extended = sender.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled);
+        self.extended.set(extended || self.extended.get());
         let before = self.allowed.replace(Some(streams));
         before.is_none_or(|before| before < streams)
     }
@@ -186,8 +192,11 @@ impl Connection {
         (self.id, self.endpoint.label())
     }
 
-    pub(super) fn held<R>(&self, f: impl FnOnce(&Held) -> R) -> Option<R> {
-        self.held.borrow().as_ref().map(f)
+    /// Counts bytes that were moved.
+    pub(super) fn count_bytes(&self, written: usize, read: usize) {
+        if let Some(counted) = &*self.counted.borrow() {
+            counted.count_bytes(written as u64, read as u64);
+        }
     }
 
     fn leave(&self) {
@@ -209,17 +218,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// What begins the stream. It can be had once.
-    pub(crate) fn sender(&mut self) -> Option<SendRequest<Bytes>> {
-        self.sender.take()
+    /// What begins the stream.
+    ///
+    /// # Panics
+    /// The second time.
+    pub(in crate::upstream) fn take_sender(&mut self) -> SendRequest<Bytes> {
+        self.sender.take().expect("a place is for one stream")
     }
 
     /// Whether the endpoint takes CONNECT with a `:protocol` (RFC 8441); `None` = it has not said so yet.
     pub(crate) fn allows_extended_connect(&self) -> Option<bool> {
         self.connection.allowed.get()?;
-        let sender = self.connection.sender.borrow();
-        let sender = self.sender.as_ref().or(sender.as_ref())?;
-        Some(sender.is_extended_connect_protocol_enabled())
+        Some(self.connection.extended.get())
     }
 
     /// Which connection it is.

@@ -1,6 +1,7 @@
 //! What is below HTTP/2, watched for signs of life.
 
 use std::io;
+use std::cell::OnceCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,14 +15,13 @@ use super::connection::Connection;
 pub(super) struct Heard {
     pub(super) stream: Stream,
     /// Absent until it is open.
-    pub(super) by: Rc<std::cell::OnceCell<Rc<Connection>>>,
+    pub(super) by: Rc<OnceCell<Rc<Connection>>>,
 }
 
 impl Heard {
     fn count(&self, written: usize, read: usize) {
         if let Some(connection) = self.by.get() {
-            let count = |held: &crate::upstream::Held| held.count_bytes(written as u64, read as u64);
-            connection.held(count);
+            connection.count_bytes(written, read);
             if read > 0 {
                 connection.hear();
             }

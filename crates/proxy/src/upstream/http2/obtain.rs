@@ -32,11 +32,19 @@ const CANCELLED_FOR: Duration = Duration::from_secs(10);
 const MAX_FAULTS: usize = 4096;
 
 impl Upstream {
-    /// A place for a stream in a connection to the endpoint, within the limits of the cluster.
+    /// A stream to the endpoint that is about to begin, within the limits of the cluster.
     ///
     /// Those who come while a connection is being made wait for it, and do not dial too; those who come while all
     /// streams are taken and no further connection is allowed wait for the end of one, first come, first served.
     pub(crate) async fn obtain_stream(
+        self: &Rc<Self>,
+        endpoint: &Arc<Endpoint>,
+        wanted: Wanted<'_>,
+    ) -> Result<upstream::Connection, ConnectFailure> {
+        self.place(endpoint, wanted).await.map(upstream::Connection::of_stream)
+    }
+
+    pub(super) async fn place(
         self: &Rc<Self>,
         endpoint: &Arc<Endpoint>,
         wanted: Wanted<'_>,
@@ -189,7 +197,7 @@ impl Opening {
             Wanted { worker, client, timer: &timer, deadline: NEVER, phases: &mut phases };
         let mut opened = upstream.dial(endpoint, permit, wanted).await?;
         let (id, local) = (opened.id, opened.local_addr());
-        let (stream, held) = opened.into_parts();
+        let (stream, counted) = opened.into_socket().expect("it was dialed");
         // Where it fails the connection is gone, and that is noticed at once.
         let _ = stream.set_keep_alive(&upstream.keep_alive);
         let by = Rc::new(OnceCell::new());
@@ -201,7 +209,7 @@ impl Opening {
             streams: settings.max_concurrent_streams.max(1) as usize,
             requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
         };
-        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, held, phases };
+        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
         let _ = by.set(Rc::clone(&connection));
         pool.put(&connection);

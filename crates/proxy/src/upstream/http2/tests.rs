@@ -93,7 +93,7 @@ impl Fixture {
             phases: &mut phases,
         };
         let endpoint = Arc::clone(&self.upstream.cluster.endpoints().endpoints()[0]);
-        let place = self.upstream.obtain_stream(&endpoint, wanted).await;
+        let place = self.upstream.place(&endpoint, wanted).await;
         (place, phases)
     }
 
@@ -131,7 +131,7 @@ struct Exchange {
 
 impl Exchange {
     fn begin(mut place: Place) -> Self {
-        let mut sender = place.sender().unwrap();
+        let mut sender = place.take_sender();
         let request = Request::get("http://a.test/").body(()).unwrap();
         match sender.send_request(request, true) {
             Ok((response, send)) => Self { response: Ok(response), _send: Some(send), place },
