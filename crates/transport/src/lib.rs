@@ -70,7 +70,7 @@ pub use tcp::Tcp;
 pub use transport::{
     Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportLimits,
 };
-pub use ws::WebSocket;
+pub use ws::{WebSocket, websocket_accept};
 
 /// The code of the guide is compiled and run.
 #[cfg(doctest)]

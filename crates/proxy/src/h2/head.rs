@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use memchr::{memchr, memmem};
 use rosn_base::Buf;
 
+use super::extended::Upgrade;
+
 /// Appends the head of a response as text.
 pub(crate) fn response_text(head: &http::response::Parts, method: rosn_h1::Method, out: &mut Buf) {
     let mut text = Vec::with_capacity(512);
@@ -34,8 +36,9 @@ pub(crate) fn fields_text(fields: &HeaderMap) -> Vec<u8> {
     text
 }
 
-/// A request from its text; `None` where HTTP/2 has no words for it.
-pub(crate) fn request(text: &[u8]) -> Option<Request<()>> {
+/// A request from its text; `None` where HTTP/2 has no words for it. One that asks for another protocol becomes an
+/// extended CONNECT.
+pub(crate) fn request(text: &[u8], scheme: &str) -> Option<(Request<()>, Option<Upgrade>)> {
     let (first, lines) = split(text)?;
     let mut words = first.split(|&byte| byte == b' ');
     let method = Method::from_bytes(words.next()?).ok()?;
@@ -46,14 +49,18 @@ pub(crate) fn request(text: &[u8]) -> Option<Request<()>> {
     let host = headers.remove(HOST)?;
     let mut uri = Uri::builder().authority(host.as_bytes());
     if method != Method::CONNECT {
-        uri = uri.scheme("http").path_and_query(target);
+        uri = uri.scheme(scheme).path_and_query(target);
         if headers.get("content-type").is_some_and(is_grpc) {
             headers.insert("te", HeaderValue::from_static("trailers"));
         }
     }
     *request.uri_mut() = uri.build().ok()?;
     *request.method_mut() = method;
-    Some(request)
+    let upgrade = match value(lines, b"upgrade") {
+        Some(offer) => Some(Upgrade::ask(offer, &mut request)?),
+        None => None,
+    };
+    Some((request, upgrade))
 }
 
 /// A response from its text; `None` where HTTP/2 has no words for it. What was switched by 101 was asked for by an
@@ -81,6 +88,18 @@ fn is_grpc(value: &HeaderValue) -> bool {
     value.as_bytes().get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }
 
+/// The value of the first field of that name, in lower case.
+fn value<'a>(mut lines: &'a [u8], lower_name: &[u8]) -> Option<&'a [u8]> {
+    while let Some((first, rest)) = split(lines) {
+        lines = rest;
+        let colon = memchr(b':', first)?;
+        if first[..colon].eq_ignore_ascii_case(lower_name) {
+            return Some(first[colon + 1..].trim_ascii());
+        }
+    }
+    None
+}
+
 fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memmem::find(text, b"\r\n")?;
     Some((&text[..end], &text[end + 2..]))
@@ -104,14 +123,14 @@ fn fields(mut lines: &[u8]) -> Option<HeaderMap> {
 }
 
 /// RFC 9113 section 8.2.2.
-fn is_of_connection(name: &HeaderName) -> bool {
+pub(super) fn is_of_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
     )
 }
 
-fn line(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+pub(super) fn line(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());

@@ -4,6 +4,7 @@
 //! form. [`head`] makes that text from the fields of HTTP/2 and back; a [`Http2Stream`] reads and writes bodies, with
 //! the flow control of the stream: what nobody takes is not asked for.
 
+mod extended;
 pub(crate) mod head;
 mod outgoing;
 mod stream;

@@ -12,6 +12,7 @@ use rosn_h1::{BodyDecoder, BodyError, Method};
 use rosn_http::wire::{BodyBuffer, Payload, WriteError};
 use rosn_net::{PeerAddr, Stream};
 
+use super::extended::Upgrade;
 use super::{Outgoing, head};
 
 /// One stream, whichever side began it.
@@ -19,6 +20,8 @@ pub(crate) struct Http2Stream {
     sender: Sender,
     /// The response that is awaited.
     response: Option<ResponseFuture>,
+    /// What the request asks the stream to become.
+    upgrade: Option<Upgrade>,
     receiver: Option<RecvStream>,
     /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
     unread: Bytes,
@@ -29,7 +32,7 @@ enum Sender {
     /// A response that has not begun.
     Response(SendResponse<Bytes>),
     /// A request that has not begun.
-    Request(SendRequest<Bytes>),
+    Request(SendRequest<Bytes>, &'static str),
     /// The head was sent.
     Open(SendStream<Bytes>),
     /// Nothing can be sent.
@@ -54,16 +57,18 @@ impl Http2Stream {
         Self {
             sender: Sender::Response(respond),
             response: None,
+            upgrade: None,
             receiver: Some(request),
             unread: Bytes::new(),
         }
     }
 
-    /// A stream that this end begins with the head of its request. `sender` must be ready.
-    pub(crate) fn requesting(sender: SendRequest<Bytes>) -> Self {
+    /// A stream that this end begins with the head of its request, whose `:scheme` is this. `sender` must be ready.
+    pub(crate) fn requesting(sender: SendRequest<Bytes>, scheme: &'static str) -> Self {
         Self {
-            sender: Sender::Request(sender),
+            sender: Sender::Request(sender, scheme),
             response: None,
+            upgrade: None,
             receiver: None,
             unread: Bytes::new(),
         }
@@ -134,8 +139,9 @@ impl Http2Stream {
                 let response = head::response(text).ok_or_else(invalid_head)?;
                 self.sender = Sender::Open(respond.send_response(response, is_all).map_err(other)?);
             }
-            Sender::Request(mut sender) => {
-                let request = head::request(text).ok_or_else(invalid_head)?;
+            Sender::Request(mut sender, scheme) => {
+                let (request, upgrade) = head::request(text, scheme).ok_or_else(invalid_head)?;
+                self.upgrade = upgrade;
                 let (response, body) = sender.send_request(request, is_all).map_err(other)?;
                 self.response = Some(response);
                 self.sender = Sender::Open(body);
@@ -238,7 +244,12 @@ impl Http2Stream {
         method: Method,
         into: impl FnOnce() -> Buf,
     ) -> Poll<io::Result<Buf>> {
-        let Some(response) = &mut self.response else { return Poll::Pending };
+        let Some(response) = &mut self.response else {
+            return match self.sender {
+                Sender::Request(..) => Poll::Pending,
+                _ => Poll::Ready(Err(gone())),
+            };
+        };
         let head = match response.poll_informational(cx) {
             Poll::Ready(Some(Ok(interim))) => interim.into_parts().0,
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(other(error))),
@@ -251,7 +262,10 @@ impl Http2Stream {
             }
         };
         let mut text = into();
-        head::response_text(&head, method, &mut text);
+        match &self.upgrade {
+            Some(upgrade) if head.status.is_success() => upgrade.granted_text(&head, &mut text),
+            _ => head::response_text(&head, method, &mut text),
+        }
         Poll::Ready(Ok(text))
     }
 
@@ -260,7 +274,7 @@ impl Http2Stream {
         match &mut self.sender {
             Sender::Response(respond) => respond.poll_reset(cx).map(|_| ()),
             Sender::Open(body) => body.poll_reset(cx).map(|_| ()),
-            Sender::Request(_) => Poll::Pending,
+            Sender::Request(..) => Poll::Pending,
             Sender::Gone => Poll::Ready(()),
         }
     }
@@ -270,7 +284,7 @@ impl Http2Stream {
         match &mut self.sender {
             Sender::Response(respond) => respond.send_reset(reason),
             Sender::Open(body) => body.send_reset(reason),
-            Sender::Request(_) | Sender::Gone => {}
+            Sender::Request(..) | Sender::Gone => {}
         }
     }
 

@@ -13,6 +13,7 @@ use rosn_http::wire::{BodyBuffer, WriteError, poll_read};
 use super::failure::Failure;
 use super::headers::Fields;
 use super::side::{Side, Writer};
+use super::stream_failure::of_h2;
 use super::tunnel::Switch;
 use crate::context::Worker;
 use crate::h2::Filled;
@@ -359,6 +360,13 @@ impl<R: Respond> Attempt<'_, R> {
     }
 
     fn ended_early(&mut self, error: Option<std::io::Error>) -> Failure {
+        if self.upstream.is_http2() {
+            let error = match (error, self.request_failed.take()) {
+                (Some(error), Some(failed)) if of_h2(&error).is_none() => Some(failed),
+                (error, failed) => error.or(failed),
+            };
+            return Failure::Reset(error);
+        }
         let nothing_came = self.received.as_ref().is_none_or(Buf::is_empty) && self.interim == 0;
         if self.reused && nothing_came {
             Failure::Stale

@@ -129,10 +129,11 @@ pub(super) async fn converse(
     record.bytes_sent = traffic.payload;
     connection.count_read(traffic.from_client);
     connection.count_written(traffic.to_client);
-    let stats = sending.upstream.stats();
-    stats.connection_bytes_read_total.add(traffic.from_upstream);
-    stats.connection_bytes_write.add(traffic.to_upstream);
-    result?;
+    up.count_bytes(traffic.to_upstream, traffic.from_upstream);
+    result.map_err(|failure| match up.place() {
+        Some(place) => failure.of_stream(place, head_at == 0),
+        None => failure,
+    })?;
     // A client that may have sent more would lose the response by a close, which would be a reset.
     let came = body.as_ref().map_or(slot.inbound.len() - *len, |body| body.buffer.raw().len());
     let sends_more = !finished || slot.head.keep_alive() || came > 0;

@@ -59,6 +59,12 @@ pub(crate) enum Failure {
     Stale,
     /// The upstream closed or reset the connection before the response.
     Reset(Option<std::io::Error>),
+    /// The upstream says that it never looked at the request.
+    Refused(String),
+    /// The endpoint does not speak HTTP/2, or not as it was asked to.
+    Http2(String),
+    /// The endpoint does not take what the client asks its connection to become.
+    NoTunnel,
     /// The response is not HTTP/1.1.
     Protocol(ResponseError),
     /// The upstream switched protocols unasked, or sent interim responses without end.
@@ -87,7 +93,7 @@ impl Failure {
     /// The status that the client is told.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Overflow => 503,
+            Self::Overflow | Self::Refused(_) => 503,
             Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Inactive(_)) => 503,
             Self::Timeout | Self::TryTimeout => 504,
             Self::Connect(ConnectFailure::Timeout { .. } | ConnectFailure::Waited) => 504,
@@ -109,8 +115,10 @@ impl Failure {
             }
             Self::Connect(ConnectFailure::NoEndpoint(_)) => Flags::NO_HEALTHY_UPSTREAM,
             Self::Connect(_) => Flags::CONNECTION_FAILURE,
-            Self::Stale | Self::Reset(_) => Flags::UPSTREAM_RESET,
-            Self::Protocol(_) | Self::Unexpected(_) => Flags::UPSTREAM_PROTOCOL,
+            Self::Stale | Self::Reset(_) | Self::Refused(_) => Flags::UPSTREAM_RESET,
+            Self::Protocol(_) | Self::Unexpected(_) | Self::Http2(_) | Self::NoTunnel => {
+                Flags::UPSTREAM_PROTOCOL
+            }
             Self::TryTimeout | Self::Timeout => Flags::UPSTREAM_TIMEOUT,
             Self::Status(_) => Flags::default(),
             Self::Broken(_) => Flags::UPSTREAM_TERMINATED,
@@ -125,8 +133,12 @@ impl Failure {
         match self {
             Self::Overflow => details::UPSTREAM_MAX_REQUESTS,
             Self::Connect(failure) => failure.details(),
-            Self::Stale | Self::Reset(_) => details::UPSTREAM_RESET_BEFORE_RESPONSE,
-            Self::Protocol(_) | Self::Unexpected(_) => details::UPSTREAM_INVALID_RESPONSE,
+            Self::Stale | Self::Reset(_) | Self::Refused(_) => {
+                details::UPSTREAM_RESET_BEFORE_RESPONSE
+            }
+            Self::Protocol(_) | Self::Unexpected(_) | Self::Http2(_) | Self::NoTunnel => {
+                details::UPSTREAM_INVALID_RESPONSE
+            }
             Self::TryTimeout => details::UPSTREAM_TRY_TIMEOUT,
             Self::Timeout => details::UPSTREAM_RESPONSE_TIMEOUT,
             Self::Status(_) => details::UPSTREAM_RETRIABLE_STATUS,
@@ -151,6 +163,10 @@ impl Failure {
             Self::Protocol(_) => {
                 Some("does the endpoint speak HTTP/1.1 there, and not TLS or HTTP/2?")
             }
+            Self::Http2(_) => Some(
+                "does the endpoint speak HTTP/2 there, with TLS as the cluster has it? Else `upstream_protocol` is Http1",
+            ),
+            Self::NoTunnel => Some("with `upstream_protocol` Http1 the route can pass it on"),
             _ => None,
         }
     }
@@ -185,7 +201,11 @@ impl Failure {
                 "no connection to the upstream could be made in time"
             }
             Self::Stale | Self::Reset(_) => "the upstream closed the connection before responding",
-            Self::Protocol(_) | Self::Unexpected(_) => "the upstream sent an invalid response",
+            Self::Refused(_) => "the upstream takes no requests now",
+            Self::NoTunnel => "the upstream does not take this upgrade",
+            Self::Protocol(_) | Self::Unexpected(_) | Self::Http2(_) => {
+                "the upstream sent an invalid response"
+            }
             Self::TryTimeout | Self::Timeout => "the upstream did not respond in time",
             Self::Status(_) | Self::Broken(_) => "the upstream failed",
             Self::ClientGone | Self::ClientStalled => "the client is gone",
@@ -203,6 +223,11 @@ impl fmt::Display for Failure {
             Self::Connect(error) => write!(f, "{error}"),
             Self::Stale => f.write_str("a pooled connection was closed by the upstream"),
             Self::Reset(Some(error)) => write!(f, "the upstream closed the connection: {error}"),
+            Self::Refused(why) => write!(f, "the upstream refused the request: {why}"),
+            Self::Http2(what) => f.write_str(what),
+            Self::NoTunnel => f.write_str(
+                "the endpoint takes no extended CONNECT (RFC 8441), which is what HTTP/2 has for an upgrade",
+            ),
             Self::Protocol(error) => write!(f, "the response is invalid: {error}"),
             Self::Unexpected(what) => f.write_str(what),
             Self::TryTimeout => f.write_str("the try took longer than `retry_timeout`"),

@@ -24,7 +24,7 @@ use super::{End, Next, connect};
 use crate::context::Serving;
 use crate::details;
 use crate::snapshot::Listener;
-use crate::upstream::{self, ConnectFailure, NEVER, Reuse, Upstream, Wanted, count, nanos};
+use crate::upstream::{self, ConnectFailure, NEVER, Place, Reuse, Upstream, Wanted, count, nanos};
 
 /// What stays the same over all tries of a request.
 pub(super) struct Sending<'a> {
@@ -293,6 +293,7 @@ async fn one_try(
         Err(failure) => {
             request_ended(upstream, &endpoint);
             tried.endpoints.push(endpoint.id());
+            tried.reached &= !matches!(failure, Failure::Refused(_));
             return Err(failure);
         }
     };
@@ -335,13 +336,17 @@ fn source_hash(exchange: &Exchange<'_>) -> Option<u64> {
 fn count_failure(upstream: &Upstream, endpoint: &Endpoint, failure: &Failure) {
     match failure {
         Failure::TryTimeout | Failure::Timeout => count!(upstream, endpoint, request_timeout, 1),
-        Failure::Stale | Failure::Reset(_) | Failure::Broken(_) => {
+        Failure::Stale | Failure::Reset(_) | Failure::Refused(_) | Failure::Broken(_) => {
             count!(upstream, endpoint, request_remote_reset, 1);
         }
         Failure::ClientGone | Failure::ClientStalled => {
             count!(upstream, endpoint, request_local_reset, 1);
         }
-        Failure::Protocol(_) | Failure::Unexpected(_) | Failure::Status(_) => {
+        Failure::Protocol(_)
+        | Failure::Http2(_)
+        | Failure::NoTunnel
+        | Failure::Unexpected(_)
+        | Failure::Status(_) => {
             count!(upstream, endpoint, response_failed, 1);
         }
         _ => {}
@@ -356,10 +361,6 @@ async fn obtain(
     tried: &mut Tried,
     deadline: u64,
 ) -> Result<upstream::Connection, Failure> {
-    if sending.protocol == Protocol::Http2 {
-        let why = "not yet active: upstream protocol Http2".to_owned();
-        return Err(Failure::Connect(ConnectFailure::Inactive(why)));
-    }
     // A request that cannot be sent twice is worth a look at the connection first. So is one that came
     // without a wait: what its upstream sent meanwhile, the event loop has not yet seen.
     let probe = !sending.idempotent || !exchange.connection.waited;
@@ -373,11 +374,22 @@ async fn obtain(
         deadline,
         phases: &mut exchange.record.phases,
     };
-    let result = sending.upstream.obtain(endpoint, reuse, wanted).await;
+    let result = match &sending.switch {
+        switch if sending.protocol == Protocol::Http2 && *switch != Switch::ConnectHere => {
+            let upgrades = matches!(switch, Switch::Upgrade(_));
+            sending.upstream.obtain_stream(endpoint, upgrades, wanted).await
+        }
+        _ => sending.upstream.obtain(endpoint, reuse, wanted).await,
+    };
     if result.is_err() {
         tried.endpoints.push(endpoint.id());
     }
-    result.map_err(Failure::Connect)
+    let up = result.map_err(Failure::Connect)?;
+    let takes_upgrade = up.place().is_none_or(Place::allows_extended_connect);
+    match sending.switch {
+        Switch::Upgrade(_) if !takes_upgrade => Err(Failure::NoTunnel),
+        _ => Ok(up),
+    }
 }
 
 /// Tells the client that no response came, and the log why.

@@ -13,6 +13,7 @@ mod request;
 mod respond;
 mod retry;
 mod server_timing;
+mod stream_failure;
 mod side;
 pub(crate) mod tunnel;
 

@@ -25,6 +25,7 @@ pub(super) struct Tried {
     pub(super) endpoints: Vec<u64>,
     connects: u32,
     stale: u32,
+    refused: u32,
     retries: u32,
     /// The client has seen a part of a response.
     pub(super) begun: bool,
@@ -80,7 +81,13 @@ impl Tried {
                 self.fresh = true;
                 return Decision::Now;
             }
-            Failure::Stale | Failure::Reset(_) | Failure::TryTimeout | Failure::Protocol(_) => {}
+            // It was never looked at, so it may go elsewhere whatever it is.
+            Failure::Refused(_) if self.refused < CONNECT_TRIES => {
+                self.refused += 1;
+                return Decision::Now;
+            }
+            Failure::Refused(_) => {}
+            Failure::Stale | Failure::Reset(_) | Failure::TryTimeout | Failure::Protocol(_) | Failure::Http2(_) => {}
             Failure::Status(_) => {}
             _ => return Decision::GiveUp,
         }

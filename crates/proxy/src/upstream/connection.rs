@@ -36,8 +36,9 @@ impl Connection {
 
     /// The stream that is to begin at this place.
     pub(super) fn of_stream(mut place: Place) -> Self {
+        let stream = Http2Stream::requesting(place.take_sender(), place.scheme());
         Self {
-            side: Side::Http2(Box::new(Http2Stream::requesting(place.take_sender()))),
+            side: Side::Http2(Box::new(stream)),
             id: place.connection_id(),
             local: place.local_addr(),
             requests: u32::from(place.is_reused()),

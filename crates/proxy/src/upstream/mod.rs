@@ -26,6 +26,7 @@ use crate::context::{Shared, Worker};
 use crate::http::Side;
 use connection::Counted;
 pub(crate) use connection::{Connection, Held};
+pub(crate) use http2::Place;
 pub(crate) use dial::Wanted;
 use dial::Way;
 pub(crate) use failure::{ConnectFailure, Lack};

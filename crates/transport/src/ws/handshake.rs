@@ -102,8 +102,8 @@ pub(super) async fn serve(
     }
 }
 
-/// What the answer to a key says (RFC 6455, 4.2.2).
-pub(super) fn accept_key(key: &str) -> String {
+/// What `Sec-WebSocket-Accept` says to a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
+pub fn accept_key(key: &str) -> String {
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(key.as_bytes());
     context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");

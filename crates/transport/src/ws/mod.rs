@@ -26,6 +26,7 @@ use crate::{
 use client::Request;
 use delayed::Delayed;
 use early::EarlyData;
+pub use handshake::accept_key as websocket_accept;
 pub(crate) use handshake::escape_target;
 use handshake::{Shake, serve};
 use server::Rules;

@@ -21,6 +21,8 @@ pub(super) struct Connection {
     /// Which connection it is, for the access log.
     id: u64,
     local: Option<Rc<PeerAddr>>,
+    /// It is encrypted.
+    is_secure: bool,
     /// Its place in the counts.
     counted: RefCell<Option<Counted>>,
     /// `None` = it takes no more streams, and ends with the last that it has.
@@ -59,6 +61,7 @@ pub(super) struct Opened {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) id: u64,
     pub(super) local: Option<Rc<PeerAddr>>,
+    pub(super) is_secure: bool,
     pub(super) counted: Counted,
     pub(super) phases: Phases,
 }
@@ -78,6 +81,7 @@ impl Connection {
             endpoint: opened.endpoint,
             id: opened.id,
             local: opened.local,
+            is_secure: opened.is_secure,
             counted: RefCell::new(Some(opened.counted)),
             sender: RefCell::new(Some(sender)),
             verdict: Cell::new(None),
@@ -226,10 +230,14 @@ impl Place {
         self.sender.take().expect("a place is for one stream")
     }
 
-    /// Whether the endpoint takes CONNECT with a `:protocol` (RFC 8441); `None` = it has not said so yet.
-    pub(crate) fn allows_extended_connect(&self) -> Option<bool> {
-        self.connection.allowed.get()?;
-        Some(self.connection.extended.get())
+    /// Whether the endpoint is known to take CONNECT with a `:protocol` (RFC 8441).
+    pub(crate) fn allows_extended_connect(&self) -> bool {
+        self.connection.extended.get()
+    }
+
+    /// What `:scheme` says.
+    pub(in crate::upstream) fn scheme(&self) -> &'static str {
+        if self.connection.is_secure { "https" } else { "http" }
     }
 
     /// Which connection it is.

@@ -14,5 +14,5 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub(super) use connection::Place;
+pub(crate) use connection::Place;
 pub(super) use pool::Pools;

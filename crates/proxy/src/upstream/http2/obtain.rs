@@ -36,29 +36,33 @@ impl Upstream {
     ///
     /// Those who come while a connection is being made wait for it, and do not dial too; those who come while all
     /// streams are taken and no further connection is allowed wait for the end of one, first come, first served.
+    ///
+    /// `settled`: only in a connection whose endpoint has said what it takes.
     pub(crate) async fn obtain_stream(
         self: &Rc<Self>,
         endpoint: &Arc<Endpoint>,
+        settled: bool,
         wanted: Wanted<'_>,
     ) -> Result<upstream::Connection, ConnectFailure> {
-        self.place(endpoint, wanted).await.map(upstream::Connection::of_stream)
+        self.place(endpoint, settled, wanted).await.map(upstream::Connection::of_stream)
     }
 
     pub(super) async fn place(
         self: &Rc<Self>,
         endpoint: &Arc<Endpoint>,
+        settled: bool,
         wanted: Wanted<'_>,
     ) -> Result<Place, ConnectFailure> {
         let private = self.way.is_private();
         // A connection that tells of a client serves no other.
         let pool = if private { Rc::default() } else { self.http2.of(endpoint) };
-        let room = if pool.waiting.is_empty() { pool.take() } else { None };
+        let room = if pool.waiting.is_empty() { pool.take(settled) } else { None };
         let place = match room {
             Some(place) => {
                 wanted.phases.reused = Some(place.is_reused());
                 place
             }
-            None => self.wait_for_stream(&pool, endpoint, wanted).await?,
+            None => self.wait_for_stream(&pool, endpoint, settled, wanted).await?,
         };
         if private || self.retired.get() {
             place.retire_connection();
@@ -70,6 +74,7 @@ impl Upstream {
         self: &Rc<Self>,
         pool: &Rc<Pool>,
         endpoint: &Arc<Endpoint>,
+        settled: bool,
         wanted: Wanted<'_>,
     ) -> Result<Place, ConnectFailure> {
         let Wanted { worker, client, timer, deadline, phases } = wanted;
@@ -79,7 +84,7 @@ impl Upstream {
         let mut pending = None;
         loop {
             let is_first = own.is_first();
-            let room = if is_first { pool.take() } else { None };
+            let room = if is_first { pool.take(settled) } else { None };
             let now = worker.clock.refresh();
             if let Some(place) = room {
                 self.waited(phases, &place, now.saturating_sub(begin));
@@ -209,7 +214,8 @@ impl Opening {
             streams: settings.max_concurrent_streams.max(1) as usize,
             requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
         };
-        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, counted, phases };
+        let is_secure = false;
+        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
         let _ = by.set(Rc::clone(&connection));
         pool.put(&connection);

@@ -89,8 +89,12 @@ impl Pools {
 
 impl Pool {
     /// A place in the first connection that has room, so that a quiet pool shrinks.
-    pub(super) fn take(&self) -> Option<Place> {
-        self.connections.borrow().iter().find_map(Connection::take)
+    ///
+    /// `settled`: only one whose endpoint has said what it takes.
+    pub(super) fn take(&self, settled: bool) -> Option<Place> {
+        let connections = self.connections.borrow();
+        let mut fit = connections.iter().filter(|one| !settled || one.capacity().is_some());
+        fit.find_map(Connection::take)
     }
 
     pub(super) fn put(&self, connection: &Rc<Connection>) {

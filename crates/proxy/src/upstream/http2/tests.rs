@@ -93,7 +93,7 @@ impl Fixture {
             phases: &mut phases,
         };
         let endpoint = Arc::clone(&self.upstream.cluster.endpoints().endpoints()[0]);
-        let place = self.upstream.place(&endpoint, wanted).await;
+        let place = self.upstream.place(&endpoint, false, wanted).await;
         (place, phases)
     }
 
