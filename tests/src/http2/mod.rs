@@ -1,6 +1,7 @@
 //! A client of HTTP/2 that sends the very frames that it is told to.
 
 pub mod hpack;
+pub mod server;
 
 use std::collections::BTreeMap;
 
@@ -312,8 +313,12 @@ impl Http2 {
 
 impl Answer {
     fn head(&mut self, mut fields: hpack::Fields) {
-        if self.status > 0 {
+        if self.status > 0 || !self.headers.is_empty() {
             self.trailers = fields;
+            return;
+        }
+        if fields[0].0 == ":method" {
+            self.headers = fields;
             return;
         }
         let (name, status) = fields.remove(0);

@@ -269,6 +269,18 @@ impl Http2Stream {
         Poll::Ready(Ok(text))
     }
 
+    /// Drops the interim responses that have come, and says how many they were: nobody takes them, and they are not
+    /// bounded by flow control.
+    pub(crate) fn skip_interim(&mut self, cx: &mut Context<'_>) -> u32 {
+        let mut count = 0;
+        if let Some(response) = &mut self.response {
+            while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+                count += 1;
+            }
+        }
+        count
+    }
+
     /// Whether the peer has reset the stream, or its connection is gone.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sender {

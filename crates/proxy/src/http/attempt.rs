@@ -249,6 +249,13 @@ impl<R: Respond> Attempt<'_, R> {
                     let before = *written;
                     let passed = self.client.poll_interim(cx, &self.buffers.0, written);
                     self.written_to_client += (*written - before) as u64;
+                    if let (true, Side::Http2(stream)) = (passed.is_pending(), &mut *self.upstream)
+                    {
+                        self.interim += stream.skip_interim(cx);
+                        if self.interim > MAX_INTERIM {
+                            return Poll::Ready(Err(too_many_interim()));
+                        }
+                    }
                     if ready!(passed).is_err() {
                         return Poll::Ready(Err(Failure::ClientGone));
                     }
@@ -393,7 +400,7 @@ impl<R: Respond> Attempt<'_, R> {
         if response.is_interim() {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
-                return Err(Failure::Unexpected("the upstream sent too many interim responses"));
+                return Err(too_many_interim());
             }
             if self.version == Version::Http11 {
                 let (bytes, out) = (received.unread(), &mut self.buffers.0);
@@ -480,4 +487,8 @@ impl<R: Respond> Attempt<'_, R> {
         }
         Poll::Pending
     }
+}
+
+fn too_many_interim() -> Failure {
+    Failure::Unexpected("the upstream sent too many interim responses")
 }

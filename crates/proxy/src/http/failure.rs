@@ -5,7 +5,7 @@ use std::fmt;
 use rosn_h1::{BodyError, ResponseError};
 
 use crate::details;
-use crate::upstream::ConnectFailure;
+use crate::upstream::{ConnectFailure, SPEAKS_HTTP2};
 
 /// Envoy's response flags, as far as they occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -163,9 +163,7 @@ impl Failure {
             Self::Protocol(_) => {
                 Some("does the endpoint speak HTTP/1.1 there, and not TLS or HTTP/2?")
             }
-            Self::Http2(_) => Some(
-                "does the endpoint speak HTTP/2 there, with TLS as the cluster has it? Else `upstream_protocol` is Http1",
-            ),
+            Self::Http2(_) => Some(SPEAKS_HTTP2),
             Self::NoTunnel => Some("with `upstream_protocol` Http1 the route can pass it on"),
             _ => None,
         }

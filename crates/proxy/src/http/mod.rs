@@ -13,8 +13,8 @@ mod request;
 mod respond;
 mod retry;
 mod server_timing;
-mod stream_failure;
 mod side;
+mod stream_failure;
 pub(crate) mod tunnel;
 
 use std::cell::RefCell;

@@ -87,7 +87,11 @@ impl Tried {
                 return Decision::Now;
             }
             Failure::Refused(_) => {}
-            Failure::Stale | Failure::Reset(_) | Failure::TryTimeout | Failure::Protocol(_) | Failure::Http2(_) => {}
+            Failure::Stale
+            | Failure::Reset(_)
+            | Failure::TryTimeout
+            | Failure::Protocol(_)
+            | Failure::Http2(_) => {}
             Failure::Status(_) => {}
             _ => return Decision::GiveUp,
         }

@@ -15,12 +15,19 @@ impl Failure {
     pub(super) fn of_stream(self, place: &Place, nothing_came: bool) -> Self {
         let Self::Reset(error) = self else { return self };
         if let Some(verdict) = place.verdict() {
+            if !place.is_settled() {
+                return Self::Http2(verdict.to_owned());
+            }
             let kind = io::ErrorKind::TimedOut;
             return Self::Reset(Some(io::Error::new(kind, verdict)));
         }
         let Some(cause) = error.as_ref().and_then(of_h2) else {
             // The connection ended.
-            return if place.is_reused() && nothing_came { Self::Stale } else { Self::Reset(error) };
+            return if place.is_reused() && nothing_came {
+                Self::Stale
+            } else {
+                Self::Reset(error)
+            };
         };
         match cause.reason() {
             Some(Reason::REFUSED_STREAM) if cause.is_remote() => Self::Refused(cause.to_string()),

@@ -120,6 +120,11 @@ impl ConnectFailure {
             details::UPSTREAM_TLS_FAILURE => {
                 "compare the TLS settings in the cluster's `stream_settings` with the endpoint's certificate"
             }
+            details::UPSTREAM_HANDSHAKE_FAILURE | details::UPSTREAM_HANDSHAKE_TIMEOUT
+                if self.is_of_http2() =>
+            {
+                SPEAKS_HTTP2
+            }
             details::UPSTREAM_HANDSHAKE_FAILURE => {
                 "do both sides have the same transport, host, path and security?"
             }
@@ -128,6 +133,11 @@ impl ConnectFailure {
             }
             _ => return None,
         })
+    }
+
+    fn is_of_http2(&self) -> bool {
+        let Self::Transport(error) = self else { return false };
+        matches!(&**error, TransportError::Handshake { phase: HTTP2, .. })
     }
 
     /// The token of `response_code_details`, as the guide lists them.
@@ -149,6 +159,11 @@ impl ConnectFailure {
         }
     }
 }
+
+/// What the beginning of HTTP/2 is called.
+pub(super) const HTTP2: &str = "HTTP/2 handshake";
+/// What to look at where it fails.
+pub(crate) const SPEAKS_HTTP2: &str = "does the endpoint speak HTTP/2 there, with TLS as the cluster has it? Else `upstream_protocol` is Http1";
 
 fn of_transport(error: &TransportError) -> &'static str {
     match error {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -166,7 +167,8 @@ impl Connection {
     /// Takes note of how many streams the endpoint allows; true where that is more than before.
     pub(super) fn allow(&self, streams: usize) -> bool {
         let sender = self.sender.borrow();
-        let extended = sender.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled);
+        let extended =
+            sender.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled);
         self.extended.set(extended || self.extended.get());
         let before = self.allowed.replace(Some(streams));
         before.is_none_or(|before| before < streams)
@@ -177,12 +179,12 @@ impl Connection {
         Some(self.allowed.get()?.min(self.limits.streams))
     }
 
-    /// Whether the endpoint has refused to take more streams; asks the `h2` crate.
-    pub(super) fn is_refused(&self, cx: &mut std::task::Context<'_>) -> bool {
-        let mut sender = self.sender.borrow_mut();
-        sender.as_mut().is_some_and(|sender| {
-            matches!(sender.poll_ready(cx), std::task::Poll::Ready(Err(_)))
-        })
+    /// Why it takes no further streams, where that is not this end's doing; asks the `h2` crate.
+    pub(super) fn refusal(&self, cx: &mut Context<'_>) -> Option<h2::Error> {
+        match self.sender.borrow_mut().as_mut()?.poll_ready(cx) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        }
     }
 
     /// Says why it is given up. Its streams fail when its task drops it.
@@ -191,9 +193,12 @@ impl Connection {
         self.retire();
     }
 
-    /// Which connection it is, and where to, in words.
-    pub(super) fn name(&self) -> (u64, &str) {
-        (self.id, self.endpoint.label())
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Counts bytes that were moved.
@@ -268,6 +273,11 @@ impl Place {
     /// Has the connection end with this stream.
     pub(super) fn retire_connection(&self) {
         self.connection.retire();
+    }
+
+    /// Whether the endpoint has said its settings, as HTTP/2 wants it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.connection.allowed.get().is_some()
     }
 
     /// Why this end has given up the connection, if it has.

@@ -1,6 +1,7 @@
 //! The task of a connection: it reads and writes, asks whether the endpoint lives, and ends it.
 
 use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use tracing::debug;
 
 use super::connection::Connection;
 use super::heard::Heard;
-use super::obtain::UNKNOWN_STREAMS;
+use super::obtain::{self, UNKNOWN_STREAMS};
 use super::pool::Pool;
 use crate::context::Worker;
 use crate::upstream::{NEVER, nanos};
@@ -81,15 +82,17 @@ impl Driver {
 
     /// Runs until the connection has ended.
     pub(super) async fn run(mut self) {
-        let ended = poll_fn(|cx| self.poll(cx)).await;
-        let (connection, endpoint) = self.connection.name();
-        debug!(connection, endpoint, "an HTTP/2 connection to an upstream ended: {ended}");
+        let error = poll_fn(|cx| self.poll(cx)).await;
+        let (id, endpoint) = (self.connection.id(), self.connection.endpoint().label());
+        let why = error.as_ref().map_or_else(|| "closed".to_owned(), ToString::to_string);
+        debug!(connection = id, endpoint, "an HTTP/2 connection to an upstream ended: {why}");
+        self.fail_early(error);
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+    /// Ready when the connection has ended, with why.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll(cx) {
-            let text = result.map_or_else(|error| error.to_string(), |()| "closed".to_owned());
-            return Poll::Ready(text);
+            return Poll::Ready(result.err().map(into_io));
         }
         self.note(cx);
         let now = self.worker.clock.refresh();
@@ -97,7 +100,7 @@ impl Driver {
         match self.due(now) {
             Err(verdict) => {
                 self.connection.condemn(verdict);
-                Poll::Ready(verdict.to_owned())
+                Poll::Ready(Some(io::Error::new(ErrorKind::TimedOut, verdict)))
             }
             Ok(due) => {
                 self.timer.set(due);
@@ -117,9 +120,20 @@ impl Driver {
                 pool.waiting.wake_all();
             });
         }
-        if self.connection.is_refused(cx) {
+        if let Some(error) = self.connection.refusal(cx) {
             self.retire();
+            self.fail_early(Some(into_io(error)));
         }
+    }
+
+    /// A connection on which the endpoint never began to speak was none: those who wait for it have waited in vain, as
+    /// they would for the next one.
+    fn fail_early(&mut self, error: Option<io::Error>) {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return;
+        }
+        let cause = error.unwrap_or_else(|| ErrorKind::UnexpectedEof.into());
+        self.with_pool(|pool| pool.failed(obtain::no_http2(self.connection.endpoint(), cause)));
     }
 
     /// Has the connection end with the streams that it has.
@@ -192,6 +206,15 @@ impl Driver {
             }
             _ => silent,
         }
+    }
+}
+
+/// What a fault of the endpoint's is: the same would come again.
+fn into_io(error: h2::Error) -> io::Error {
+    match error.is_io() {
+        true => error.into_io().unwrap_or_else(|| ErrorKind::ConnectionReset.into()),
+        false if error.is_library() => io::Error::new(ErrorKind::InvalidData, error),
+        false => io::Error::new(ErrorKind::ConnectionAborted, error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is below HTTP/2, watched for signs of life.
 
-use std::io;
 use std::cell::OnceCell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};

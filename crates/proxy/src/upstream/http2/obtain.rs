@@ -17,6 +17,7 @@ use super::driver::{Driver, Times};
 use super::heard::Heard;
 use super::pool::Pool;
 use crate::context::Worker;
+use crate::upstream::failure::HTTP2;
 use crate::upstream::{
     self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Took, Upstream, Wanted, count, nanos,
 };
@@ -198,8 +199,7 @@ impl Opening {
         let permit = permit.take().expect("it is opened once");
         let timer = worker.wheel.timer();
         let mut phases = Phases::default();
-        let wanted =
-            Wanted { worker, client, timer: &timer, deadline: NEVER, phases: &mut phases };
+        let wanted = Wanted { worker, client, timer: &timer, deadline: NEVER, phases: &mut phases };
         let mut opened = upstream.dial(endpoint, permit, wanted).await?;
         let (id, local) = (opened.id, opened.local_addr());
         let (stream, counted) = opened.into_socket().expect("it was dialed");
@@ -207,15 +207,19 @@ impl Opening {
         let _ = stream.set_keep_alive(&upstream.keep_alive);
         let by = Rc::new(OnceCell::new());
         let handshake = builder(upstream, worker).handshake(Heard { stream, by: Rc::clone(&by) });
-        let (sender, io) = handshake.await.map_err(|error| broken(endpoint, error))?;
+        let (sender, io) = handshake.await.map_err(|error| {
+            let reset = || io::ErrorKind::ConnectionReset.into();
+            no_http2(endpoint, error.into_io().unwrap_or_else(reset))
+        })?;
         let settings = &upstream.cluster.config().http2;
         let requests = upstream.cluster.config().max_requests_per_connection;
         let limits = Limits {
             streams: settings.max_concurrent_streams.max(1) as usize,
             requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
         };
-        let is_secure = false;
-        let opened = Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
+        let is_secure = is_secure(upstream);
+        let opened =
+            Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
         let _ = by.set(Rc::clone(&connection));
         pool.put(&connection);
@@ -236,12 +240,17 @@ impl Drop for Opening {
     }
 }
 
-/// The connection broke before a word was said.
-fn broken(endpoint: &Endpoint, error: h2::Error) -> ConnectFailure {
-    let cause = error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
-    let (transport, phase) = ("http2", "HTTP/2 handshake");
+/// The connection broke before the endpoint has said its settings.
+pub(super) fn no_http2(endpoint: &Endpoint, cause: io::Error) -> ConnectFailure {
+    let (transport, phase) = ("http2", HTTP2);
     let addr = endpoint.addr().clone();
     TransportError::Handshake { transport, phase, addr, cause }.into()
+}
+
+/// Whether what is said to the cluster is encrypted.
+fn is_secure(upstream: &Upstream) -> bool {
+    let config = upstream.cluster.config();
+    config.tls.is_some() || config.stream.as_ref().is_some_and(|settings| settings.tls.is_some())
 }
 
 fn builder(upstream: &Upstream, worker: &Worker) -> h2::client::Builder {
