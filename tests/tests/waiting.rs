@@ -152,28 +152,28 @@ fn a_protocol_that_is_not_active_is_answered_with_503() {
         })
     };
     let routes = [
-        route("/h2", "Http2"),
+        route("/rpc", "bolt"),
         route("/h1", "Http1"),
         route("/auto", "Auto"),
         json!({ "match": { "prefix": "/" }, "route": { "cluster_name": "c" } }),
     ];
     let mut by_listener = http_listener("other", other, "r");
-    by_listener["filter_chains"][0]["filters"][0]["config"]["upstream_protocol"] = json!("Http2");
+    by_listener["filter_chains"][0]["filters"][0]["config"]["upstream_protocol"] = json!("bolt");
     let rosn = Rosn::start(&config(
         &[http_listener("in", port, "r"), by_listener],
         &[router("r", &routes)],
         &[cluster("c", &[origin.port()])],
     ));
     let mut client = Client::connect(port);
-    for (target, status) in [("/h2", 503), ("/h1", 200), ("/auto", 200), ("/", 200)] {
+    for (target, status) in [("/rpc", 503), ("/h1", 200), ("/auto", 200), ("/", 200)] {
         assert_eq!(client.get(target).status, status, "{target}");
     }
     let mut client = Client::connect(other);
-    for (target, status) in [("/", 503), ("/h1", 200), ("/h2", 503)] {
+    for (target, status) in [("/", 503), ("/h1", 200), ("/rpc", 503)] {
         assert_eq!(client.get(target).status, status, "{target}");
     }
     assert_eq!(origin.requests(), 4);
     wait_until("the log says why", || {
-        rosn.log().contains("not yet active: upstream protocol Http2")
+        rosn.log().contains("not yet active: upstream protocol Bolt")
     });
 }
