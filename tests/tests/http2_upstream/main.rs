@@ -1,6 +1,7 @@
 //! HTTP/2 to endpoints, through the real program: what is said on streams, how they end, and when they are tried again.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chains;
 mod connections;
 mod failures;
 mod messages;
@@ -27,10 +28,22 @@ impl Line {
 
     /// With keys of the cluster and of the route's action.
     fn with(cluster_keys: &Value, action: &Value) -> Self {
+        Self::of("Http1", cluster_keys, action)
+    }
+
+    /// For clients of HTTP/2.
+    fn of_http2() -> Self {
+        Self::of("Http2", &json!({}), &json!({}))
+    }
+
+    fn of(downstream: &str, cluster_keys: &Value, action: &Value) -> Self {
         let (port, peer) = (free_port(), Peer::new());
         let mut listener = http_listener("in", port, "r");
         let proxy = &mut listener["filter_chains"][0]["filters"][0]["config"];
-        proxy["upstream_protocol"] = "Http2".into();
+        proxy["downstream_protocol"] = downstream.into();
+        if downstream == "Http1" {
+            proxy["upstream_protocol"] = "Http2".into();
+        }
         let mut route = route_to("/", "c");
         route["route"] = with(route["route"].take(), action.clone());
         let cluster = with(cluster("c", &[peer.port()]), cluster_keys.clone());
