@@ -174,6 +174,11 @@ impl Http2 {
         id
     }
 
+    /// The next stream was opened by frames of the test's own.
+    pub fn skip_stream(&mut self) {
+        self.next += 2;
+    }
+
     /// Sends a request without a body; says on which stream.
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> u32 {
         self.open(&[&head(method, path)[..], headers].concat(), true)
@@ -299,7 +304,8 @@ impl Http2 {
         Some(frame)
     }
 
-    fn next_frame(&mut self) -> Option<Frame> {
+    /// Reads one frame and takes no note of it.
+    pub fn next_frame(&mut self) -> Option<Frame> {
         let Some(head) = self.client.try_read_exact(9) else {
             self.is_over = true;
             return None;

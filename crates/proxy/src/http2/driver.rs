@@ -51,7 +51,7 @@ pub(super) struct Driver {
     is_leaving: bool,
     /// It is for a flood that the connection ends.
     is_flooded: bool,
-    had_streams: bool,
+    was_busy: bool,
     /// When the last stream ended, or GOAWAY was sent while there was none.
     quiet_since: u64,
 }
@@ -79,7 +79,7 @@ impl Driver {
             pinged: None,
             is_leaving: false,
             is_flooded: false,
-            had_streams: false,
+            was_busy: false,
             quiet_since: begin,
         }
     }
@@ -155,13 +155,20 @@ impl Driver {
     /// Looks which deadline is next, and does what the present one asks for.
     fn wait(&mut self, cx: &mut Context<'_>) -> Wait {
         let now = self.shared.worker.clock.now();
-        let has_streams = self.connection.has_streams();
-        if self.had_streams && !has_streams {
+        let is_busy = self.shared.live.get() > 0;
+        if self.was_busy && !is_busy {
             self.quiet_since = now;
         }
-        self.had_streams = has_streams;
+        self.was_busy = is_busy;
         let mut due = NEVER;
-        if !has_streams {
+        if !is_busy && self.connection.has_streams() {
+            // All was said; the client has not yet taken it.
+            let progress = self.quiet_since.max(self.shared.meter.last_write());
+            due = progress.saturating_add(self.idle_timeout);
+            if now >= due {
+                return Wait::Over("it does not read");
+            }
+        } else if !is_busy {
             let patience = if self.is_leaving { GOODBYE } else { self.idle_timeout };
             due = self.quiet_since.saturating_add(patience);
             if now >= due {
@@ -175,7 +182,7 @@ impl Driver {
         {
             due = self.begin.saturating_add(nanos(age));
         }
-        match self.keep_alive(cx, now, has_streams) {
+        match self.keep_alive(cx, now, is_busy) {
             Ok(ping) => due = due.min(ping),
             Err(why) => return Wait::Over(why),
         }
@@ -196,7 +203,7 @@ impl Driver {
         &mut self,
         cx: &mut Context<'_>,
         now: u64,
-        has_streams: bool,
+        is_busy: bool,
     ) -> Result<u64, &'static str> {
         let (Some(pings), Some(interval)) = (&mut self.pings, self.settings.ping_interval) else {
             return Ok(NEVER);
@@ -208,7 +215,7 @@ impl Driver {
             }
             self.pinged = None;
         }
-        if !has_streams {
+        if !is_busy {
             return Ok(NEVER);
         }
         let due = self.shared.meter.last_read().saturating_add(nanos(interval));

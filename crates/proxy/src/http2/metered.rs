@@ -26,6 +26,7 @@ pub(super) struct Meter {
     worker: Rc<Worker>,
     listener: Arc<Listener>,
     last_read: Cell<u64>,
+    last_write: Cell<u64>,
     rest: RefCell<Option<Stream>>,
 }
 
@@ -35,6 +36,7 @@ impl Meter {
             worker: Rc::clone(worker),
             listener: Arc::clone(listener),
             last_read: Cell::new(worker.clock.now()),
+            last_write: Cell::new(worker.clock.now()),
             rest: RefCell::default(),
         })
     }
@@ -44,9 +46,19 @@ impl Meter {
         self.last_read.get()
     }
 
+    /// When something was last written.
+    pub(super) fn last_write(&self) -> u64 {
+        self.last_write.get()
+    }
+
     /// The stream, once the connection above it is gone.
     pub(super) fn take_rest(&self) -> Option<Stream> {
         self.rest.borrow_mut().take()
+    }
+
+    fn wrote(&self, count: usize) {
+        self.last_write.set(self.worker.clock.now());
+        self.count(|stats| stats.bytes_write_total.add(count as u64));
     }
 
     /// Counts something where it has to be counted.
@@ -97,7 +109,7 @@ impl AsyncWrite for Metered {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.stream().poll_write(cx, bytes))?;
-        self.meter.count(|stats| stats.bytes_write_total.add(count as u64));
+        self.meter.wrote(count);
         Poll::Ready(Ok(count))
     }
 
@@ -107,7 +119,7 @@ impl AsyncWrite for Metered {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.stream().poll_write_vectored(cx, slices))?;
-        self.meter.count(|stats| stats.bytes_write_total.add(count as u64));
+        self.meter.wrote(count);
         Poll::Ready(Ok(count))
     }
 

@@ -213,9 +213,13 @@ impl Shared {
         let has_credit = self.credit.borrow_mut().spend(self.worker.clock.now());
         if !has_credit {
             self.is_exhausted.set(true);
-            if let Some(driver) = self.driver.take() {
-                driver.wake();
-            }
+            self.wake_driver();
+        }
+    }
+
+    fn wake_driver(&self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
         }
     }
 

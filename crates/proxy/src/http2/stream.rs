@@ -23,7 +23,11 @@ struct Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.shared.live.set(self.shared.live.get() - 1);
+        let left = self.shared.live.get() - 1;
+        self.shared.live.set(left);
+        if left == 0 {
+            self.shared.wake_driver();
+        }
     }
 }
 
