@@ -8,13 +8,14 @@ pub struct Http2Settings {
     /// `max_concurrent_streams`: on one connection. From clients (128) this is what they are told; to endpoints (100)
     /// at most this many are opened, and fewer where the endpoint says so.
     pub max_concurrent_streams: u32,
-    /// `initial_stream_window_size`, in bytes: what the peer may send on a stream before it waits for us (256 KiB from
-    /// clients, 1 MiB from endpoints).
+    /// `initial_stream_window_size`, in bytes: what the peer may send on a stream before it waits for us (256 KiB).
     pub initial_stream_window: u32,
-    /// `initial_connection_window_size`, in bytes: the same for all streams of a connection together (1 MiB, 16 MiB).
+    /// `initial_connection_window_size`, in bytes: the same for all streams of a connection together (1 MiB from
+    /// clients, 32 MiB from endpoints).
     pub initial_connection_window: u32,
     /// `ping_interval`: a connection on which nothing came for so long is pinged, while it has streams. `None` = never
-    /// (from clients; 30 s to endpoints).
+    /// (from clients; 30 s to endpoints). An endpoint on whose connection no stream begins or ends is pinged again only
+    /// after 5 minutes, since gRPC's servers close the connections of those who ping more.
     pub ping_interval: Option<Duration>,
     /// `ping_timeout` (10 s): how long the answer may take; then the connection counts as dead.
     pub ping_timeout: Duration,
@@ -39,8 +40,8 @@ impl Http2Settings {
     pub fn for_clusters() -> Self {
         Self {
             max_concurrent_streams: 100,
-            initial_stream_window: 1024 * 1024,
-            initial_connection_window: 16 * 1024 * 1024,
+            // Enough for all its streams: one that nobody reads must not hold up the others.
+            initial_connection_window: 32 * 1024 * 1024,
             ping_interval: Some(Duration::from_secs(30)),
             ..Self::for_clients()
         }

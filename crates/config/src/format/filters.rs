@@ -105,9 +105,9 @@ format! {
         /// Streams at a time on one connection. To a cluster this is the most; a host may allow fewer.
         max_concurrent_streams: u32, Own, "128 from clients, 100 to clusters";
         /// Bytes that the peer may send on a stream before it waits.
-        initial_stream_window_size: u32, Own, "262144 from clients, 1048576 from clusters";
+        initial_stream_window_size: u32, Own, "262144";
         /// Bytes that the peer may send on a connection before it waits.
-        initial_connection_window_size: u32, Own, "1048576 from clients, 16777216 from clusters";
+        initial_connection_window_size: u32, Own, "1048576 from clients, 33554432 from clusters";
         /// A connection with streams on which nothing came for so long is pinged; `0s` is never.
         ping_interval: Duration, Own, "never from clients, 30s to clusters";
         /// How long the answer may take; then the connection is closed.

@@ -12,7 +12,9 @@ use super::extended::Upgrade;
 /// Appends the head of a response as text.
 pub(crate) fn response_text(head: &http::response::Parts, method: rosn_h1::Method, out: &mut Buf) {
     let mut text = Vec::with_capacity(512);
-    write!(text, "HTTP/1.1 {} \r\n", head.status.as_u16()).expect("a Vec takes all bytes");
+    // Some old clients cannot do without the words.
+    let words = head.status.canonical_reason().unwrap_or_default();
+    write!(text, "HTTP/1.1 {} {words}\r\n", head.status.as_u16()).expect("a Vec takes all bytes");
     for (name, value) in &head.headers {
         if !is_of_connection(name) {
             line(name, value, &mut text);

@@ -265,14 +265,14 @@ impl<R: Respond> Attempt<'_, R> {
                 Down::Body { writer, buffer, decoder } => {
                     let ended = match buffer.decode(decoder) {
                         Ok(ended) => ended,
-                        Err(error) => return Poll::Ready(Err(Failure::Broken(Some(error)))),
+                        Err(error) => return Poll::Ready(Err(Failure::broken(&error))),
                     };
                     let end = ended.then(|| decoder.trailers());
                     match ready!(writer.poll_write(cx, self.client, buffer, end)) {
                         Ok(()) => {}
                         Err(WriteError::Io(_)) => return Poll::Ready(Err(Failure::ClientGone)),
                         Err(WriteError::Body(error)) => {
-                            return Poll::Ready(Err(Failure::Broken(Some(error))));
+                            return Poll::Ready(Err(Failure::broken(&error)));
                         }
                     }
                     if writer.is_finished() {
@@ -290,12 +290,15 @@ impl<R: Respond> Attempt<'_, R> {
                         }
                         Filled::End => {}
                         Filled::Gone(None) if !self.upstream.is_http2() => {
-                            decoder.eof().map_err(|error| Failure::Broken(Some(error)))?;
+                            decoder.eof().map_err(|error| Failure::broken(&error))?;
                         }
                         Filled::Invalid(error) => {
-                            return Poll::Ready(Err(Failure::Broken(Some(error))));
+                            return Poll::Ready(Err(Failure::broken(&error)));
                         }
-                        Filled::Gone(_) => return Poll::Ready(Err(Failure::Broken(None))),
+                        Filled::Gone(error) => {
+                            let why = error.map(|error| error.to_string());
+                            return Poll::Ready(Err(Failure::Broken(why)));
+                        }
                     }
                 }
                 Down::Done { .. } => return Poll::Ready(Ok(())),

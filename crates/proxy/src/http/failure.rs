@@ -76,7 +76,7 @@ pub(crate) enum Failure {
     /// The response has a status that the retry policy names.
     Status(u16),
     /// The upstream broke off, or broke the framing of, a response that had begun.
-    Broken(Option<BodyError>),
+    Broken(Option<String>),
     /// The client is gone.
     ClientGone,
     /// The client did not read the response in time.
@@ -90,6 +90,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The upstream broke the framing of a response that had begun.
+    pub(super) fn broken(error: &BodyError) -> Self {
+        Self::Broken(Some(error.to_string()))
+    }
+
     /// The status that the client is told.
     pub(crate) fn status(&self) -> u16 {
         match self {

@@ -1,4 +1,4 @@
-//! What it means for a request that its stream of HTTP/2 failed before the response.
+//! What it means for a request that its stream of HTTP/2 failed.
 
 use std::io;
 
@@ -13,7 +13,13 @@ impl Failure {
     /// Where the endpoint has said that it never looked at the request, it can be sent again whatever it is: GOAWAY
     /// with a lower last stream, and REFUSED_STREAM (RFC 9113 sections 6.8 and 8.7).
     pub(super) fn of_stream(self, place: &Place, nothing_came: bool) -> Self {
-        let Self::Reset(error) = self else { return self };
+        let error = match self {
+            Self::Reset(error) => error,
+            Self::Broken(why) => {
+                return Self::Broken(place.verdict().map(str::to_owned).or(why));
+            }
+            other => return other,
+        };
         if let Some(verdict) = place.verdict() {
             if !place.is_settled() {
                 return Self::Http2(verdict.to_owned());

@@ -93,7 +93,6 @@ impl Connection {
 }
 
 /// What keeps a connection, or a stream of one, in the counts.
-#[expect(clippy::large_enum_variant, reason = "those without a box are the hot path")]
 pub(crate) enum Held {
     /// A connection of its own.
     Connection(Counted),
