@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::SignatureScheme;
-use rustls::client::{ClientConfig, ResolvesClientCert, Resumption};
+use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,7 +18,7 @@ use crate::explain::explain;
 use crate::facts::{Role, check_dates};
 use crate::names::narrow;
 use crate::options::files;
-use crate::provider::{alpn, other, provider, versions};
+use crate::provider::{HELD, alpn, other, provider, versions};
 use crate::verify::ServerVerifier;
 use crate::{ClientOptions, SystemRoots, TlsError, TlsStream, UsedCertificate, pem};
 
@@ -101,7 +101,8 @@ impl Connector {
     {
         let server = server_name(name)?;
         let config = self.shared.current.load().config.clone();
-        let connected = TlsConnector::from(config).connect(server, stream).await;
+        let limit = |session: &mut ClientConnection| session.set_buffer_limit(Some(HELD));
+        let connected = TlsConnector::from(config).connect_with(server, stream, limit).await;
         let verified = !self.shared.options.allow_insecure;
         connected
             .map(|io| TlsStream::client(io, verified))

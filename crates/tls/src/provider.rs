@@ -28,6 +28,10 @@ pub(crate) fn versions(
     }
 }
 
+/// How many bytes a connection holds that are sealed and not sent, at most: a head and a buffer of 64 KiB leave with one
+/// call of the system.
+pub(crate) const HELD: usize = 80 << 10;
+
 pub(crate) fn alpn(names: &[String]) -> Result<Vec<Vec<u8>>, TlsError> {
     names
         .iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use rustls::server::ServerConfig;
+use rustls::server::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
@@ -14,6 +14,7 @@ use crate::contexts::Contexts;
 use crate::explain::explain;
 use crate::facts::check_dates;
 use crate::options::{ServerOptions, files};
+use crate::provider::HELD;
 use crate::{Tickets, TlsError, TlsStream, UsedCertificate};
 
 /// Answers handshakes. Cloning it is cheap; clones share their certificates, also those of a later
@@ -100,12 +101,22 @@ impl Acceptor {
     {
         let contexts = self.shared.contexts.load_full();
         let (context, accepted) = match contexts.only() {
-            Some(only) => (only, TlsAcceptor::from(only.config.clone()).accept(stream).await),
+            Some(only) => {
+                let acceptor = TlsAcceptor::from(only.config.clone());
+                (
+                    only,
+                    acceptor
+                        .accept_with(stream, |session| session.set_buffer_limit(Some(HELD)))
+                        .await,
+                )
+            }
             None => {
                 let waiting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
                 let hello = waiting.await.map_err(|error| explain(error, None))?;
                 let context = contexts.choose(&hello.client_hello());
-                (context, hello.into_stream(context.config.clone()).await)
+                let config = context.config.clone();
+                let limit = |session: &mut ServerConnection| session.set_buffer_limit(Some(HELD));
+                (context, hello.into_stream_with(config, limit).await)
             }
         };
         let verifies = context.verifies;
