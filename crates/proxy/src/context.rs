@@ -8,12 +8,13 @@ use std::task::Waker;
 
 use rosn_base::stats::Sharded;
 use rosn_base::{BufPool, Clock, Wheel};
+use rosn_config::checked::IdleTimeout;
 use rosn_transport::{Environment, Registry};
 
 use crate::http::{DateCache, Slot};
 use crate::snapshot::{Listener, Snapshot};
 use crate::stats::DownstreamStats;
-use crate::upstream::Upstream;
+use crate::upstream::{NEVER, Upstream, nanos};
 
 /// Size of the buffers that requests are read into, in bytes. A longer head makes its own grow.
 const DOWNSTREAM_BUFFER: usize = 16 * 1024;
@@ -119,6 +120,15 @@ impl Serving {
             }
         }
         self.present
+    }
+
+    /// How long an HTTP connection may stay open without a request, in nanoseconds.
+    pub(crate) fn idle_timeout(&self) -> u64 {
+        match self.listener.config.idle_timeout {
+            IdleTimeout::Default => nanos(self.snapshot().limits.idle_timeout),
+            IdleTimeout::Never => NEVER,
+            IdleTimeout::After(idle) => nanos(idle),
+        }
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {

@@ -28,6 +28,7 @@ mod accept;
 mod client;
 mod context;
 mod details;
+mod goodbye;
 mod h2;
 mod http;
 mod http2;

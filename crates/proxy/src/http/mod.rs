@@ -25,16 +25,16 @@ use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rosn_base::{Buf, Timer};
-use rosn_config::checked::{HttpProxy, IdleTimeout};
+use rosn_config::checked::HttpProxy;
 use rosn_h1::{Limits, Progress, RequestError, RequestHead, ResponseHead};
 use rosn_http::wire::poll_read;
 use rosn_net::Stream;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
+use crate::goodbye::{self, GOODBYE};
 use crate::snapshot::Service;
-use crate::upstream::{NEVER, nanos};
+use crate::upstream::nanos;
 use headers::HeaderList;
 pub(crate) use side::Side;
 use tunnel::Opening;
@@ -111,27 +111,23 @@ pub(crate) async fn serve(
     if let Some(slot) = connection.slot.take() {
         connection.worker.give_slot(slot);
     }
+    let Connection { worker, client, timer, .. } = connection;
+    let Side::Http1(mut stream) = client else { return };
     match end {
         // A socket is closed by dropping it; a transport says goodbye first.
-        End::Close if connection.client.is_socket() => {}
+        End::Close if stream.socket().is_some() => {}
         End::Close => {
-            connection.timer.set(connection.worker.clock.refresh() + GOODBYE);
-            connection.end().await;
+            timer.set(worker.clock.refresh() + GOODBYE);
+            goodbye::end(&mut stream, &timer).await;
         }
-        End::Linger => connection.linger().await,
-        End::Reset => connection.client.reset(),
+        End::Linger => goodbye::linger(&mut stream, &timer, &worker).await,
+        End::Reset => stream.reset(),
         // In a task of its own, which is much smaller than this one.
         End::Tunnel(opening) => {
-            let Connection { client, timer, .. } = connection;
-            if let Side::Http1(stream) = client {
-                tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
-            }
+            tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
         }
     }
 }
-
-/// How long a transport may take to say goodbye, in nanoseconds.
-const GOODBYE: u64 = 1_000_000_000;
 
 /// How a connection ends.
 pub(crate) enum End {
@@ -297,11 +293,7 @@ impl Connection {
     /// Idle timeout and header timeout in nanoseconds, and the limits of a head.
     fn timeouts(&self) -> (u64, u64, Limits) {
         let limits = self.serving.snapshot().limits;
-        let idle = match self.serving.listener().config.idle_timeout {
-            IdleTimeout::Default => nanos(limits.idle_timeout),
-            IdleTimeout::Never => NEVER,
-            IdleTimeout::After(idle) => nanos(idle),
-        };
+        let idle = self.serving.idle_timeout();
         (idle, nanos(limits.header_timeout), self.head_limits())
     }
 
@@ -325,7 +317,7 @@ impl Connection {
 
     /// How long a client may read nothing of what waits for it, in nanoseconds.
     pub(crate) fn stall_timeout(&self) -> u64 {
-        self.timeouts().0
+        self.serving.idle_timeout()
     }
 
     pub(crate) fn count_read(&self, bytes: u64) {
@@ -366,44 +358,6 @@ impl Connection {
         }
         self.count_written(bytes.len() as u64);
         Ok(())
-    }
-
-    /// Ends the sending direction before the timer expires; says whether that was done.
-    async fn end(&mut self) -> bool {
-        let Self { client: Side::Http1(stream), timer, .. } = self else { return false };
-        let mut shutdown = std::pin::pin!(stream.shutdown());
-        let ended = poll_fn(|cx| {
-            if timer.poll_expired(cx.waker()) {
-                return Poll::Ready(false);
-            }
-            shutdown.as_mut().poll(cx).map(|ended| ended.is_ok())
-        });
-        ended.await
-    }
-
-    /// Ends the connection so that the client can read what was sent although it is still sending: a
-    /// close with unread bytes would be a reset (RFC 9112 section 9.6).
-    async fn linger(&mut self) {
-        const TIME: u64 = 5_000_000_000;
-        self.timer.set(self.worker.clock.refresh() + TIME);
-        if !self.end().await {
-            return;
-        }
-        let Side::Http1(stream) = &mut self.client else { return };
-        let mut buffer = self.worker.upstream_buffers.take();
-        loop {
-            buffer.clear();
-            let read = poll_fn(|cx| {
-                if self.timer.poll_expired(cx.waker()) {
-                    return Poll::Ready(Ok(0));
-                }
-                poll_read(cx, stream, &mut buffer)
-            });
-            if !matches!(read.await, Ok(1..)) {
-                break;
-            }
-        }
-        self.worker.upstream_buffers.give(buffer);
     }
 }
 

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::Reason;
 use memchr::memmem;
 use rosn_base::BufPool;
 use rosn_h1::{BodyDecoder, Framing, Limits};
@@ -127,24 +126,11 @@ impl Side {
         })
     }
 
-    /// Whether it is a socket, and nothing on top of one.
-    pub(crate) fn is_socket(&self) -> bool {
-        matches!(self, Self::Http1(stream) if stream.socket().is_some())
-    }
-
     /// Whether it is known at once when this side is gone; else it has to be looked for.
     pub(crate) fn is_watched(&self) -> bool {
         match self {
             Self::Http1(stream) => stream.is_watched(),
             Self::Http2(_) => true,
-        }
-    }
-
-    /// Ends abruptly: the peer must not take for whole what it has of the message.
-    pub(crate) fn reset(self) {
-        match self {
-            Self::Http1(stream) => stream.reset(),
-            Self::Http2(mut stream) => stream.reset(Reason::INTERNAL_ERROR),
         }
     }
 }

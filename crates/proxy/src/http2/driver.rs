@@ -11,8 +11,9 @@ use rosn_config::checked::Http2Settings;
 use tracing::debug;
 
 use super::metered::Metered;
-use super::{GOODBYE, Shared, stream};
+use super::{Shared, stream};
 use crate::context::Serving;
+use crate::goodbye::GOODBYE;
 use crate::upstream::{NEVER, nanos};
 
 /// How a connection ended.
@@ -42,7 +43,6 @@ pub(super) struct Driver {
     serving: Serving,
     timer: Timer,
     settings: Http2Settings,
-    idle_timeout: u64,
     begin: u64,
     pings: Option<PingPong>,
     /// When a PING was sent that was not answered yet.
@@ -63,7 +63,6 @@ impl Driver {
         serving: Serving,
         timer: Timer,
         settings: Http2Settings,
-        idle_timeout: u64,
     ) -> Self {
         let begin = shared.worker.clock.now();
         let pings = settings.ping_interval.and_then(|_| connection.ping_pong());
@@ -73,7 +72,6 @@ impl Driver {
             serving,
             timer,
             settings,
-            idle_timeout,
             begin,
             pings,
             pinged: None,
@@ -164,12 +162,12 @@ impl Driver {
         if !is_busy && self.connection.has_streams() {
             // All was said; the client has not yet taken it.
             let progress = self.quiet_since.max(self.shared.meter.last_write());
-            due = progress.saturating_add(self.idle_timeout);
+            due = progress.saturating_add(self.serving.idle_timeout());
             if now >= due {
                 return Wait::Over("it does not read");
             }
         } else if !is_busy {
-            let patience = if self.is_leaving { GOODBYE } else { self.idle_timeout };
+            let patience = if self.is_leaving { GOODBYE } else { self.serving.idle_timeout() };
             due = self.quiet_since.saturating_add(patience);
             if now >= due {
                 return match self.leave() {

@@ -33,26 +33,21 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
 use rosn_base::Timer;
-use rosn_config::checked::{Http2Settings, IdleTimeout};
+use rosn_config::checked::Http2Settings;
 use rosn_net::Stream;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tracing::debug;
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
+use crate::goodbye;
 use crate::snapshot::Service;
-use crate::upstream::{NEVER, nanos};
+use crate::upstream::nanos;
 use credit::Credit;
 use driver::{Driver, End};
 use metered::{Meter, Metered};
 
-/// How long the peer may take for the end of a connection, in nanoseconds.
-const GOODBYE: u64 = 1_000_000_000;
 /// Bytes that a stream may hold of what its client does not take.
 const SEND_BUFFER: usize = 128 << 10;
-/// Bytes of what a client still sent that are read, and dropped, so that it can read why the connection ended.
-const LINGER: usize = 256 << 10;
-
 /// What the streams of a connection share with its driver.
 struct Shared {
     worker: Rc<Worker>,
@@ -80,17 +75,12 @@ pub(crate) async fn serve(
     let Service::Http { proxy, .. } = &serving.listener().service else { return };
     let (settings, own_head) = (proxy.http2, proxy.max_head_bytes);
     let limits = serving.snapshot().limits;
-    let idle_timeout = match serving.listener().config.idle_timeout {
-        IdleTimeout::Default => nanos(limits.idle_timeout),
-        IdleTimeout::Never => NEVER,
-        IdleTimeout::After(idle) => nanos(idle),
-    };
     let timer = worker.wheel.timer();
     let meter = Meter::new(&worker, serving.listener());
     let peer = info.peer.clone();
     timer.set(worker.clock.now().saturating_add(nanos(limits.header_timeout)));
     let builder = builder(&settings, own_head.unwrap_or(limits.max_head_bytes));
-    let handshake = handshake(&builder, Metered::new(stream, &meter), &timer).await;
+    let handshake = handshake(&builder, Metered::new(stream, &meter), &timer, &worker).await;
     let credit = RefCell::new(Credit::new(worker.clock.now()));
     let shared = Rc::new(Shared {
         worker,
@@ -105,8 +95,7 @@ pub(crate) async fn serve(
     let end = match handshake {
         Ok(connection) => {
             let shared = Rc::clone(&shared);
-            let mut driver =
-                Driver::new(connection, shared, serving, timer, settings, idle_timeout);
+            let mut driver = Driver::new(connection, shared, serving, timer, settings);
             poll_fn(|cx| driver.poll(cx)).await
         }
         Err(end) => end,
@@ -123,10 +112,11 @@ pub(crate) async fn serve(
             debug!(connection = id, %peer, "an HTTP/2 connection failed: {error}");
         }
     }
-    if let (End::Failed(error), Some(stream)) = (&end, meter.take_rest())
+    if let (End::Failed(error), Some(mut stream)) = (&end, meter.take_rest())
         && error.is_library()
     {
-        linger(stream, &shared.worker).await;
+        let timer = shared.worker.wheel.timer();
+        goodbye::linger(&mut stream, &timer, &shared.worker).await;
     }
 }
 
@@ -153,47 +143,20 @@ async fn handshake(
     builder: &Builder,
     stream: Metered,
     timer: &Timer,
+    worker: &Worker,
 ) -> Result<Connection<Metered, Bytes>, End> {
     let mut handshake = std::pin::pin!(builder.handshake(stream));
     poll_fn(|cx| {
         if timer.poll_expired(cx.waker()) {
             return Poll::Ready(Err(End::Dead("its preface did not come in time")));
         }
-        handshake.as_mut().poll(cx).map_err(End::of)
+        let done = handshake.as_mut().poll(cx).map_err(End::of);
+        if done.is_pending() && worker.is_draining() {
+            return Poll::Ready(Err(End::Dead("it has said nothing")));
+        }
+        done
     })
     .await
-}
-
-/// Lets the client read why the connection ended: a close with unread bytes would be a reset (RFC 9113 section 5.4.1).
-async fn linger(mut stream: Stream, worker: &Worker) {
-    let timer = worker.wheel.timer();
-    timer.set(worker.clock.refresh().saturating_add(GOODBYE));
-    let mut buffer = worker.upstream_buffers.take();
-    let mut left = LINGER;
-    let mut shutdown = std::pin::pin!(async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        poll_fn(|cx| {
-            while left > 0 {
-                buffer.clear();
-                let mut room = ReadBuf::new(buffer.room());
-                match std::pin::Pin::new(&mut stream).poll_read(cx, &mut room) {
-                    Poll::Ready(Ok(())) if !room.filled().is_empty() => {
-                        left = left.saturating_sub(room.filled().len());
-                    }
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(_) => break,
-                }
-            }
-            Poll::Ready(())
-        })
-        .await;
-    });
-    poll_fn(|cx| {
-        if timer.poll_expired(cx.waker()) { Poll::Ready(()) } else { shutdown.as_mut().poll(cx) }
-    })
-    .await;
 }
 
 impl Shared {

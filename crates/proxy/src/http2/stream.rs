@@ -106,3 +106,17 @@ fn finish(live: Live, connection: Connection, end: End) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stream takes beside its buffers. It is allocated for each.
+    #[test]
+    fn the_task_of_a_stream_is_not_large() {
+        fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(serve) <= 4096, "{}", size(serve));
+    }
+}
