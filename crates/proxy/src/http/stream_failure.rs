@@ -11,7 +11,7 @@ impl Failure {
     /// What the failure of a stream is; `nothing_came` of the response.
     ///
     /// Where the endpoint has said that it never looked at the request, it can be sent again whatever it is: GOAWAY
-    /// with a lower last stream, and REFUSED_STREAM (RFC 9113 sections 6.8 and 8.7).
+    /// with a lower last stream, and REFUSED_STREAM (RFC 9113 sections 6.8 and 8.7). So can what was never sent.
     pub(super) fn of_stream(self, place: &Place, nothing_came: bool) -> Self {
         let error = match self {
             Self::Reset(error) => error,
@@ -29,6 +29,9 @@ impl Failure {
         }
         let Some(cause) = error.as_ref().and_then(of_h2) else {
             // The connection ended.
+            if !place.may_have_sent() {
+                return Self::Refused("the connection ended before anything was sent".to_owned());
+            }
             return if place.is_reused() && nothing_came {
                 Self::Stale
             } else {

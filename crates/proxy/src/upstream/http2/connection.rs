@@ -36,6 +36,8 @@ pub(super) struct Connection {
     requests: Cell<u32>,
     /// Streams that ended.
     ended: Cell<u32>,
+    /// Bytes that were written to it.
+    written: Cell<u64>,
     /// Streams that the endpoint allows at a time; `None` = it has not said so yet.
     allowed: Cell<Option<usize>>,
     /// Whether it takes CONNECT with a `:protocol`.
@@ -89,6 +91,7 @@ impl Connection {
             streams: Cell::new(0),
             requests: Cell::new(0),
             ended: Cell::new(0),
+            written: Cell::new(0),
             allowed: Cell::new(None),
             extended: Cell::new(false),
             idle_since: Cell::new(now),
@@ -110,7 +113,8 @@ impl Connection {
             self.retire();
         }
         let opening = self.opening.take();
-        Some(Place { connection: Rc::clone(self), sender: Some(sender), opening })
+        let written = self.written.get();
+        Some(Place { connection: Rc::clone(self), sender: Some(sender), opening, written })
     }
 
     /// Whether it may have another stream.
@@ -140,9 +144,9 @@ impl Connection {
         self.sender.borrow().is_none()
     }
 
-    /// Whether it is not yet known how many streams it may have.
+    /// Whether it is not yet known how many streams it may have, or none are allowed for now.
     pub(super) fn is_opening(&self) -> bool {
-        self.allowed.get().is_none() && !self.is_retired()
+        matches!(self.allowed.get(), None | Some(0)) && !self.is_retired()
     }
 
     /// When it had its last stream; `None` while it has some.
@@ -166,6 +170,9 @@ impl Connection {
 
     /// Takes note of how many streams the endpoint allows; true where that is more than before.
     pub(super) fn allow(&self, streams: usize) -> bool {
+        if self.allowed.get() == Some(streams) {
+            return false;
+        }
         let sender = self.sender.borrow();
         let extended =
             sender.as_ref().is_some_and(SendRequest::is_extended_connect_protocol_enabled);
@@ -203,6 +210,7 @@ impl Connection {
 
     /// Counts bytes that were moved.
     pub(super) fn count_bytes(&self, written: usize, read: usize) {
+        self.written.set(self.written.get() + written as u64);
         if let Some(counted) = &*self.counted.borrow() {
             counted.count_bytes(written as u64, read as u64);
         }
@@ -224,6 +232,8 @@ pub(crate) struct Place {
     pub(super) connection: Rc<Connection>,
     sender: Option<SendRequest<Bytes>>,
     opening: Option<Phases>,
+    /// Bytes that had been written to the connection.
+    written: u64,
 }
 
 impl Place {
@@ -278,6 +288,12 @@ impl Place {
     /// Whether the endpoint has said its settings, as HTTP/2 wants it.
     pub(crate) fn is_settled(&self) -> bool {
         self.connection.allowed.get().is_some()
+    }
+
+    /// Whether a part of the request may have been sent: of a connection that turns out to be at its end, the end is
+    /// read before anything is written.
+    pub(crate) fn may_have_sent(&self) -> bool {
+        self.connection.written.get() > self.written
     }
 
     /// Why this end has given up the connection, if it has.

@@ -107,7 +107,7 @@ impl Pool {
 
     /// Takes note of how many streams a connection may have.
     pub(super) fn settled(&self, connection: &Connection) {
-        self.usual.set(connection.capacity());
+        self.usual.set(connection.capacity().filter(|streams| *streams > 0));
     }
 
     /// Takes note of why a dial failed.

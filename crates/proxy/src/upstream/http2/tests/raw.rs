@@ -209,3 +209,76 @@ fn an_endpoint_of_another_protocol_fails_for_all_who_wait() {
         assert_eq!(accepted.get(), 1);
     });
 }
+
+/// A connection that ended while it was idle, which is not known yet: nothing was sent, and so any request may be sent
+/// again.
+#[test]
+fn what_was_never_sent_is_told_apart() {
+    run(async {
+        let (close, closed) = oneshot::channel::<()>();
+        let (taken, socket) = oneshot::channel();
+        let addr = scripted(|mut stream| {
+            Box::pin(async move {
+                read_preface(&mut stream).await;
+                stream.write_all(&frame(0, SETTINGS, 0, 0)).await.unwrap();
+                assert_eq!(read_until(&mut stream, HEADERS).await, 1);
+                // :status 200 of the static table.
+                let response = [frame(1, HEADERS, 5, 1), vec![0x88]].concat();
+                stream.write_all(&response).await.unwrap();
+                let _ = taken.send(stream.into_std().unwrap());
+                let _ = closed.await;
+            })
+        })
+        .await;
+        let fixture = Rc::new(Fixture::new(addr, ""));
+        assert_eq!(fixture.ask().await.unwrap().unwrap().status().await.unwrap(), 200);
+        let socket = socket.await.unwrap();
+        // From here to the end nobody else runs but at the last `await`.
+        let place = fixture.obtain().await.unwrap();
+        assert!(place.is_reused());
+        drop(socket);
+        let Exchange { response, place, .. } = Exchange::begin(place);
+        assert!(response.unwrap().await.unwrap_err().is_io());
+        assert!(!place.may_have_sent());
+        drop(close);
+    });
+}
+
+/// An endpoint that takes no streams for now is waited for, and not dialed again and again.
+#[test]
+fn an_endpoint_that_allows_no_streams_is_waited_for() {
+    run(async {
+        let (allow, allowed) = oneshot::channel::<()>();
+        let settings = |streams: u32| {
+            let mut bytes = frame(6, SETTINGS, 0, 0);
+            bytes.extend_from_slice(&3_u16.to_be_bytes());
+            bytes.extend_from_slice(&streams.to_be_bytes());
+            bytes
+        };
+        let addr = scripted(move |mut stream| {
+            Box::pin(async move {
+                read_preface(&mut stream).await;
+                stream.write_all(&settings(0)).await.unwrap();
+                assert_eq!(read_until(&mut stream, HEADERS).await, 1);
+                let _ = allowed.await;
+                let response = [frame(1, HEADERS, 5, 1), vec![0x88]].concat();
+                stream.write_all(&[settings(2), response].concat()).await.unwrap();
+                assert_eq!(read_until(&mut stream, HEADERS).await, 3);
+                let response = [frame(1, HEADERS, 5, 3), vec![0x88]].concat();
+                stream.write_all(&response).await.unwrap();
+                std::future::pending::<()>().await;
+            })
+        })
+        .await;
+        let fixture = Rc::new(Fixture::new(addr, ""));
+        // The first one begins before the endpoint has said that.
+        let first = fixture.ask().await.unwrap().unwrap();
+        let (late, _) = fixture.obtain_within(20_000_000).await;
+        assert_eq!(late.err().unwrap().details(), "upstream_connect_timeout");
+        let second = fixture.ask();
+        allow.send(()).unwrap();
+        assert_eq!(first.status().await.unwrap(), 200);
+        assert_eq!(second.await.unwrap().unwrap().status().await.unwrap(), 200);
+        assert_eq!(fixture.upstream.stats().connection_total.value(), 1);
+    });
+}
