@@ -58,6 +58,8 @@ fn what_goaway_leaves_out_goes_to_another_connection() {
     assert_eq!(first.read_response().text(), "1");
     // The first connection is ended by rosn.
     endpoint.http2.end();
+    let notices = line.rosn.metric("upstream_connection_close_notify", &[("cluster", "c")]);
+    assert_eq!(notices, 1.0);
 }
 
 /// A connection that ends while it is idle: the next request has a new one.

@@ -134,6 +134,11 @@ impl Counted {
         Self { upstream: Rc::clone(upstream), endpoint: Arc::clone(endpoint), permit: Some(permit) }
     }
 
+    /// Counts that the endpoint has said it is going to close.
+    pub(super) fn count_notice(&self) {
+        count!(self.upstream, self.endpoint, connection_close_notify, 1);
+    }
+
     /// Counts bytes that were moved.
     pub(super) fn count_bytes(&self, written: u64, read: u64) {
         let stats = self.upstream.stats();

@@ -208,6 +208,13 @@ impl Connection {
         &self.endpoint
     }
 
+    /// Counts that the endpoint has said it is going to close.
+    pub(super) fn count_notice(&self) {
+        if let Some(counted) = &*self.counted.borrow() {
+            counted.count_notice();
+        }
+    }
+
     /// Counts bytes that were moved.
     pub(super) fn count_bytes(&self, written: usize, read: usize) {
         self.written.set(self.written.get() + written as u64);

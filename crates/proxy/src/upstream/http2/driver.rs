@@ -121,6 +121,9 @@ impl Driver {
             });
         }
         if let Some(error) = self.connection.refusal(cx) {
+            if error.is_go_away() && error.is_remote() {
+                self.connection.count_notice();
+            }
             self.retire();
             self.fail_early(Some(into_io(error)));
         }
