@@ -23,7 +23,7 @@ use crate::upstream::{NEVER, nanos};
 /// their clients by default. They close the connections of those who ping more.
 const QUIET_PINGS: Duration = Duration::from_secs(5 * 60);
 /// How long the last words to an endpoint may take.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// When a connection is given up, in nanoseconds.
 pub(super) struct Times {
