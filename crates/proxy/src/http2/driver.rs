@@ -84,6 +84,7 @@ impl Driver {
 
     /// Goes on as far as possible. Ready when the connection has ended; its streams see the same then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.shared.meter.begin_turn();
         loop {
             while let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
                 match accepted {

@@ -14,6 +14,9 @@ use crate::context::Worker;
 use crate::snapshot::Listener;
 use crate::stats::DownstreamStats;
 
+/// Bytes that a connection may read before other tasks have their turn: frames may be small and many.
+const TURN: usize = 64 << 10;
+
 /// Counts what is read and written, keeps when something was last read, and outlives the connection above it.
 pub(super) struct Metered {
     /// `None` once it was given to `meter`.
@@ -27,6 +30,8 @@ pub(super) struct Meter {
     listener: Arc<Listener>,
     last_read: Cell<u64>,
     last_write: Cell<u64>,
+    /// What may still be read in this turn.
+    turn: Cell<usize>,
     rest: RefCell<Option<Stream>>,
 }
 
@@ -37,8 +42,14 @@ impl Meter {
             listener: Arc::clone(listener),
             last_read: Cell::new(worker.clock.now()),
             last_write: Cell::new(worker.clock.now()),
+            turn: Cell::new(TURN),
             rest: RefCell::default(),
         })
+    }
+
+    /// The task of the connection has its turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.set(TURN);
     }
 
     /// When something was last read, in nanoseconds of the worker's clock.
@@ -54,6 +65,12 @@ impl Meter {
     /// The stream, once the connection above it is gone.
     pub(super) fn take_rest(&self) -> Option<Stream> {
         self.rest.borrow_mut().take()
+    }
+
+    fn read(&self, count: usize) {
+        self.turn.set(self.turn.get().saturating_sub(count));
+        self.last_read.set(self.worker.clock.refresh());
+        self.count(|stats| stats.bytes_read_total.add(count as u64));
     }
 
     fn wrote(&self, count: usize) {
@@ -91,12 +108,15 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.meter.turn.get() == 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(self.stream().poll_read(cx, buf))?;
         let count = buf.filled().len() - before;
         if count > 0 {
-            self.meter.last_read.set(self.meter.worker.clock.refresh());
-            self.meter.count(|stats| stats.bytes_read_total.add(count as u64));
+            self.meter.read(count);
         }
         Poll::Ready(Ok(()))
     }

@@ -47,7 +47,10 @@ use driver::{Driver, End};
 use metered::{Meter, Metered};
 
 /// Bytes that a stream may hold of what its client does not take.
-const SEND_BUFFER: usize = 128 << 10;
+const SEND_BUFFER: usize = 64 << 10;
+/// What small DATA frames may cost beside their content, at 256 bytes for each that waits to be read: as many as a
+/// connection's window has room for, if they have 60 bytes or more.
+const SMALL_FRAMES: usize = 4 << 20;
 /// What the streams of a connection share with its driver.
 struct Shared {
     worker: Rc<Worker>,
@@ -131,6 +134,7 @@ fn builder(settings: &Http2Settings, head_bytes: usize) -> Builder {
         .initial_connection_window_size(settings.initial_connection_window)
         .max_header_list_size(header_list)
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES)
         // A client may think better of all that it has just asked for.
         .max_pending_accept_reset_streams(streams as usize)
         .max_concurrent_reset_streams(streams as usize)
