@@ -99,7 +99,7 @@ fn a_reload_ends_connections_after_their_streams() {
 /// An endpoint that dies without a word is found out, and the next request has a connection of its own.
 #[test]
 fn a_dead_endpoint_is_found_by_a_ping() {
-    let keys = json!({ "http2": { "ping_interval": "100ms", "ping_timeout": "100ms" } });
+    let keys = json!({ "http2": { "ping_interval": "100ms", "ping_timeout": "2s" } });
     let line = Line::with(&keys, &json!({}));
     let (mut client, mut endpoint) = line.begin(get("/"));
     endpoint.next_request();

@@ -126,7 +126,7 @@ fn a_client_that_leaves_cancels_its_stream() {
 /// A request that takes too long is cancelled.
 #[test]
 fn a_timeout_cancels_the_stream() {
-    let line = Line::with(&json!({}), &json!({ "timeout": "100ms" }));
+    let line = Line::with(&json!({}), &json!({ "timeout": "1s" }));
     let (mut client, mut endpoint) = line.begin(get("/"));
     let stream = endpoint.next_request();
     assert_eq!(client.read_response().status, 504);

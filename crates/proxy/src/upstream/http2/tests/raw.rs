@@ -103,7 +103,7 @@ fn an_endpoint_that_never_speaks_is_given_up() {
             })
         })
         .await;
-        let fixture = Rc::new(Fixture::new(addr, r#", "connect_timeout": "50ms""#));
+        let fixture = Rc::new(Fixture::new(addr, r#", "connect_timeout": "1s""#));
         let exchange = fixture.ask().await.unwrap().unwrap();
         let Exchange { response, place, .. } = exchange;
         assert!(response.unwrap().await.unwrap_err().is_io());
