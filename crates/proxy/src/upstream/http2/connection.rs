@@ -14,6 +14,9 @@ use super::pool::Pool;
 use crate::context::Worker;
 use crate::upstream::{Counted, Phases};
 
+/// Bytes that a connection may read before other tasks have their turn: frames may be small and many.
+const TURN: usize = 64 << 10;
+
 /// An open HTTP/2 connection to an endpoint. Its task drives it; all else is here.
 pub(super) struct Connection {
     worker: Rc<Worker>,
@@ -45,6 +48,8 @@ pub(super) struct Connection {
     /// When it last had a stream, and when something last came, in nanoseconds of the worker's clock.
     idle_since: Cell<u64>,
     heard: Cell<u64>,
+    /// Bytes that it may still read in this turn.
+    turn: Cell<usize>,
     /// How long it took to make it; the first request takes that.
     opening: Cell<Option<Phases>>,
     limits: Limits,
@@ -96,6 +101,7 @@ impl Connection {
             extended: Cell::new(false),
             idle_since: Cell::new(now),
             heard: Cell::new(now),
+            turn: Cell::new(TURN),
             opening: Cell::new(Some(opened.phases)),
             limits,
         })
@@ -164,8 +170,20 @@ impl Connection {
         self.heard.get()
     }
 
-    pub(super) fn hear(&self) {
+    /// Something came.
+    pub(super) fn hear(&self, count: usize) {
         self.heard.set(self.worker.clock.refresh());
+        self.turn.set(self.turn.get().saturating_sub(count));
+    }
+
+    /// Its task has its turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.set(TURN);
+    }
+
+    /// Whether it may read more before others have their turn.
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn.get() > 0
     }
 
     /// Takes note of how many streams the endpoint allows; true where that is more than before.

@@ -91,6 +91,7 @@ impl Driver {
 
     /// Ready when the connection has ended, with why.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
+        self.connection.begin_turn();
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll(cx) {
             return Poll::Ready(result.err().map(into_io));
         }

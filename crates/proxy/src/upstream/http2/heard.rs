@@ -23,7 +23,7 @@ impl Heard {
         if let Some(connection) = self.by.get() {
             connection.count_bytes(written, read);
             if read > 0 {
-                connection.hear();
+                connection.hear(read);
             }
         }
     }
@@ -35,6 +35,10 @@ impl AsyncRead for Heard {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.by.get().is_some_and(|connection| !connection.has_turn()) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.count(0, buf.filled().len() - before);
