@@ -4,6 +4,7 @@
 //! * [`Buf`] and [`BufPool`]: a byte buffer that is filled at the end and consumed at the front,
 //!   and the free list that hands it out again.
 //! * [`Clock`]: one reading of the time per wake-up.
+//! * [`Credit`]: what a connection of HTTP/2 may spend on streams that come to nothing.
 //! * [`Wheel`]: a coarse timer wheel whose deadlines are plain numbers, moved for free.
 //! * [`mod@stats`]: counters that each worker writes alone and a scrape adds up.
 //!
@@ -20,10 +21,12 @@
 mod addr;
 mod buf;
 mod clock;
+mod credit;
 pub mod stats;
 mod wheel;
 
 pub use addr::{Addr, AddrError};
 pub use buf::{Buf, BufPool};
 pub use clock::Clock;
+pub use credit::Credit;
 pub use wheel::{Timer, Wheel};

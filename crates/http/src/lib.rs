@@ -1,5 +1,5 @@
-//! HTTP/1.1 for programs that want to see and own their connections: a client whose every phase can be traced, a
-//! server whose connections can be hijacked.
+//! HTTP/1.1 and HTTP/2 for programs that want to see and own their connections: a client whose every phase can be
+//! traced, a server whose connections can be hijacked.
 //!
 //! # The client
 //!
@@ -58,7 +58,7 @@
 //! # Below
 //!
 //! [`connect`] makes the client's connections: directly or through proxies, with TLS. [`wire`] writes and reads
-//! messages on a stream, for the client, the server and a proxy alike. HTTP/2 is not spoken yet.
+//! messages on a stream, for the client, the server and a proxy alike. HTTP/2 is spoken on both sides, with the `h2` crate.
 
 mod body;
 pub mod client;

@@ -478,9 +478,12 @@ pub(crate) struct GetArgs {
     /// Connect to this unix socket, whatever the URL's host
     #[arg(long, value_name = "PATH")]
     pub(crate) unix_socket: Option<PathBuf>,
-    /// Speak HTTP/1.1 (as it always does in this version)
-    #[arg(long, alias = "http1.1")]
+    /// Speak HTTP/1.1 alone; without, HTTP/2 with https:// servers that speak it
+    #[arg(long = "http1.1", alias = "http1")]
     pub(crate) http1: bool,
+    /// Speak HTTP/2 alone, with http:// too, whose server has to be known to speak it
+    #[arg(long, visible_alias = "http2-prior-knowledge", conflicts_with = "http1")]
+    pub(crate) http2: bool,
     /// Trust this authority, in PEM, and no other
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,

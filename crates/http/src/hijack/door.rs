@@ -9,7 +9,7 @@ use http::Request;
 use tokio::sync::oneshot;
 
 use super::{HijackError, Hijacked};
-use crate::server::Exchange;
+use crate::server::{Exchange, StreamExchange, Taken};
 
 /// Takes a connection away from HTTP. It is in the extensions of each request to a [`Server`](crate::server::Server).
 ///
@@ -29,11 +29,21 @@ use crate::server::Exchange;
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Hijacker(Arc<Exchange>);
+pub struct Hijacker(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Http1(Arc<Exchange>),
+    Http2(Arc<StreamExchange>),
+}
 
 impl Hijacker {
     pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
-        Self(exchange)
+        Self(Way::Http1(exchange))
+    }
+
+    pub(crate) fn of_stream(exchange: Arc<StreamExchange>) -> Self {
+        Self(Way::Http2(exchange))
     }
 
     /// Takes the connection. Nothing is written: who takes it answers the request, or does not.
@@ -50,19 +60,35 @@ impl Hijacker {
     /// if it was about to be handed over.
     ///
     /// # Errors
-    /// Somebody has it already, it is too late, or the connection ended.
+    /// Somebody has it already, it is too late, or the connection ended; or the request is one of HTTP/2, whose
+    /// connection belongs to others as well ([`HijackError::NotSupported`]).
     pub async fn hijack(&self) -> Result<Hijacked, HijackError> {
-        let taken = self.0.hijack()?;
+        let taken = match &self.0 {
+            Way::Http1(exchange) => exchange.hijack()?,
+            Way::Http2(exchange) => return Err(exchange.hijack()),
+        };
         taken.await.unwrap_or(Err(HijackError::Finished))
     }
 
     /// Whether somebody has taken the connection.
     pub fn is_hijacked(&self) -> bool {
-        self.0.is_hijacked()
+        match &self.0 {
+            Way::Http1(exchange) => exchange.is_hijacked(),
+            Way::Http2(exchange) => exchange.is_switched(),
+        }
+    }
+
+    fn on_switch(&self) -> Result<oneshot::Receiver<Taken>, HijackError> {
+        match &self.0 {
+            Way::Http1(exchange) => exchange.on_switch(),
+            Way::Http2(exchange) => exchange.on_switch(),
+        }
     }
 }
 
 /// Takes the connection over when the response switches the protocol: 101 to a request with Upgrade, any 2xx to CONNECT.
+/// With HTTP/2, which has no 101, it is the stream of the request: there, a WebSocket is asked for by extended CONNECT (see
+/// [`Protocol`](crate::Protocol)).
 ///
 /// Call it before responding, and wait for it in a task of its own: it is ready when the response's head was written.
 /// Without it such a response is a mistake of the handler, which the client gets a 500 for.
@@ -90,7 +116,7 @@ impl Hijacker {
 /// ```
 pub fn on_switch<B>(request: &mut Request<B>) -> OnSwitch {
     let state = match request.extensions_mut().get::<Hijacker>() {
-        Some(hijacker) => match hijacker.0.on_switch() {
+        Some(hijacker) => match hijacker.on_switch() {
             Ok(taken) => State::Waits(taken),
             Err(error) => State::Failed(Some(error)),
         },
@@ -107,7 +133,7 @@ pub struct OnSwitch(State);
 
 #[derive(Debug)]
 enum State {
-    Waits(oneshot::Receiver<Result<Hijacked, HijackError>>),
+    Waits(oneshot::Receiver<Taken>),
     Failed(Option<HijackError>),
 }
 

@@ -90,8 +90,8 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Serves one connection that came from elsewhere, such as through TLS, in the caller's task. It counts as one of
-    /// the server's, but is not held back by [`ServerOptions::max_connections`].
+    /// Serves one connection that came from elsewhere in the caller's task. It counts as one of the server's, and begins as
+    /// they do, with TLS where they have it; but it is not held back by [`ServerOptions::max_connections`].
     ///
     /// Cancel safety: dropping the future drops the handler and closes the connection.
     ///

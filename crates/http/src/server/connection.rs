@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rosn_base::Buf;
-use rosn_h1::{Framing, Progress, RequestError, RequestHead, Version};
+use rosn_h1::{Framing, Progress, RequestError, RequestHead};
 use rosn_net::{ConnInfo, Stream};
+use rosn_tls::Session;
 use rosn_trace::{RequestContext, RequestTraceExt as _};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+use super::begin::Version;
 use super::drive::{After, Drive};
 use super::exchange::Exchange;
+use super::http2::{self, Prefixed};
 use super::incoming::IncomingBody;
 use super::registry::Entry;
 use super::request::request;
@@ -31,7 +34,7 @@ use crate::wire::poll_read;
 /// Room for a head of ordinary size.
 const ROOM: usize = 8 * 1024;
 /// How long a connection that has sent nothing is waited for by a shutdown, as in Go.
-const NEW: Duration = Duration::from_secs(5);
+pub(super) const NEW: Duration = Duration::from_secs(5);
 /// How long, and for how many bytes, a client is listened to that is to read the last response.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
@@ -56,8 +59,10 @@ pub(super) struct Connection<H> {
     pub(super) wire: Wire,
     handler: Arc<H>,
     head: RequestHead,
-    shutdown: ShutdownSignal,
-    accepted: Instant,
+    pub(super) shutdown: ShutdownSignal,
+    pub(super) accepted: Instant,
+    /// What TLS has agreed on.
+    pub(super) session: Option<Session>,
 }
 
 /// What a connection reads from and writes to.
@@ -75,9 +80,10 @@ pub(super) struct Wire {
 }
 
 /// What came instead of another head.
-enum Stop {
+pub(super) enum Stop {
     /// Nothing: the connection is at its end.
     End,
+    Ended(Ended),
     Failed(ServeError),
 }
 
@@ -94,7 +100,7 @@ impl<H: Handler> Connection<H> {
             spare: Default::default(),
         };
         let head = RequestHead::default();
-        Self { wire, handler, head, shutdown, accepted: Instant::now() }
+        Self { wire, handler, head, shutdown, accepted: Instant::now(), session: None }
     }
 
     pub(super) fn info(&self) -> &Arc<ConnInfo> {
@@ -121,10 +127,32 @@ impl<H: Handler> Connection<H> {
     }
 
     async fn serve(&mut self) -> Result<Ended, ServeError> {
+        match self.begin().await {
+            Ok(Version::Http1) => self.serve_http1().await,
+            Ok(Version::Http2) => self.serve_http2().await,
+            Err(Stop::End) => Ok(Ended::Closed),
+            Err(Stop::Ended(ended)) => Ok(ended),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn serve_http2(&mut self) -> Result<Ended, ServeError> {
+        let Wire { stream, entry, is_hijacked, inbound, .. } = &mut self.wire;
+        let (Some(stream), Some(entry)) = (stream.take(), entry.as_mut()) else {
+            return Ok(Ended::Closed);
+        };
+        let stream = Prefixed::new(std::mem::take(inbound), stream);
+        let session = self.session.take();
+        let (handler, shutdown) = (&self.handler, &mut self.shutdown);
+        http2::serve(stream, session, entry, is_hijacked, handler, shutdown, self.accepted).await
+    }
+
+    async fn serve_http1(&mut self) -> Result<Ended, ServeError> {
         loop {
             let length = match self.read_head().await {
                 Ok(length) => length,
                 Err(Stop::End) => return Ok(Ended::Closed),
+                Err(Stop::Ended(ended)) => return Ok(ended),
                 Err(Stop::Failed(error)) => return Err(self.refuse(error).await),
             };
             let (after, error) = self.exchange(length).await?;
@@ -174,7 +202,7 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Reads more of a head, `Ok(0)` at the end of the stream, or where a shutdown leaves no time for another request.
-    async fn wait(
+    pub(super) async fn wait(
         &mut self,
         mut deadline: Instant,
         has_begun: bool,
@@ -216,7 +244,7 @@ impl<H: Handler> Connection<H> {
             Err(error) => return Err(self.refuse(error).await),
         };
         let framing = self.head.framing();
-        let interim = self.head.version() == Version::Http11;
+        let interim = self.head.version() == rosn_h1::Version::Http11;
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
         let exchange = Exchange::new(interim, length);
         let body = match framing {
@@ -229,8 +257,11 @@ impl<H: Handler> Connection<H> {
         request.set_context(context);
         let extensions = request.extensions_mut();
         extensions.insert(Hijacker::new(Arc::clone(&exchange)));
-        extensions.insert(Informational(Arc::clone(&exchange)));
+        extensions.insert(Informational::new(Arc::clone(&exchange)));
         extensions.insert(Arc::clone(&self.wire.entry().info));
+        if let Some(session) = &self.session {
+            extensions.insert(session.clone());
+        }
 
         let handler = &self.handler;
         let mut answer = pin!(async move { handler.handle(request).await });

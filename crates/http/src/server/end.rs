@@ -26,7 +26,8 @@ pub enum ServeError {
     /// The request's target is none that a URI can hold; the client was told so.
     #[error("a request was refused: its target is not a URI")]
     Target,
-    /// The head of a request took longer than [`ServerOptions::header_timeout`](super::ServerOptions::header_timeout).
+    /// The head of a request took longer than [`ServerOptions::header_timeout`](super::ServerOptions::header_timeout), or
+    /// what comes before it: a TLS handshake, the preface of HTTP/2.
     #[error("the head of a request took too long")]
     HeaderTimeout,
     /// The client ended within a head.
@@ -45,6 +46,15 @@ pub enum ServeError {
     /// The handler panicked, or made a response that cannot be sent.
     #[error("the handler {0}")]
     Handler(&'static str),
+    /// The client broke HTTP/2, or has said that it does not go on; it was told so where it could be.
+    #[error("HTTP/2: {0}")]
+    Http2(#[source] crate::BoxError),
+    /// The client ended within the TLS handshake, or could not agree with us.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    /// TLS agreed on a protocol (ALPN) that nobody speaks here.
+    #[error("the client speaks {0}, which is not spoken here")]
+    Protocol(String),
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),

@@ -9,7 +9,7 @@ use crate::Body;
 
 /// Makes a response of a request.
 ///
-/// It runs in the task of the connection, and may read the request's body while the response's body is being sent. It
+/// It runs in the task of the connection, with HTTP/2 in one of the request, and may read the request's body while the response's body is being sent. It
 /// is not ended when the client goes: its context tells it. It is dropped only when a shutdown's time is up.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. A panic becomes a 500.

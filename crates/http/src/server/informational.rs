@@ -5,15 +5,21 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
-use super::Exchange;
 use super::response::{is_framing, put_fields, put_status};
+use super::{Exchange, http2};
 
-/// Bytes of interim responses that may wait to be sent.
-const LIMIT: usize = 64 * 1024;
+/// Bytes of interim responses that may wait to be sent; with HTTP/2, of all those of a request.
+pub(super) const LIMIT: usize = 64 * 1024;
 
 /// Sends interim responses (1xx), such as 103 Early Hints. It is in the extensions of each request.
 #[derive(Debug, Clone)]
-pub struct Informational(pub(super) Arc<Exchange>);
+pub struct Informational(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Http1(Arc<Exchange>),
+    Http2(Arc<http2::Exchange>),
+}
 
 /// Why an interim response was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -37,13 +43,32 @@ pub enum InformationalError {
 }
 
 impl Informational {
+    pub(super) fn new(exchange: Arc<Exchange>) -> Self {
+        Self(Way::Http1(exchange))
+    }
+
+    pub(super) fn of_stream(exchange: Arc<http2::Exchange>) -> Self {
+        Self(Way::Http2(exchange))
+    }
+
     /// Sends an interim response. It goes out when the connection's task gets to it: at the latest when the handler
     /// waits for something, and before the response.
     ///
     /// # Errors
     /// See [`InformationalError`]; nothing is sent then.
     pub fn send(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), InformationalError> {
-        self.0.inform(status, headers)
+        match &self.0 {
+            Way::Http1(exchange) => exchange.inform(status, headers),
+            Way::Http2(exchange) => exchange.inform(status, headers),
+        }
+    }
+}
+
+/// Whether a response of this status is an interim one.
+pub(super) fn check(status: StatusCode) -> Result<(), InformationalError> {
+    match status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        true => Ok(()),
+        false => Err(InformationalError::Status(status)),
     }
 }
 
@@ -53,9 +78,7 @@ pub(super) fn encode(
     headers: &HeaderMap,
     out: &mut Vec<u8>,
 ) -> Result<(), InformationalError> {
-    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(InformationalError::Status(status));
-    }
+    check(status)?;
     let before = out.len();
     put_status(status, out);
     put_fields(headers, is_framing, out);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use rosn_h1::Limits;
+use rosn_tls::Acceptor;
 
-use super::StateHook;
+use super::{NextProtocols, StateHook};
 
 /// What a server allows its clients, and who is told of their connections.
 #[derive(Debug, Clone)]
@@ -25,6 +26,16 @@ pub struct ServerOptions {
     pub keep_alive: bool,
     /// Told of each connection's states.
     pub state_hook: StateHook,
+    /// The handshake that each connection begins with, within `header_timeout`. What ALPN agrees on is spoken: `h2` or
+    /// `http/1.1`, as far as the options of this offer it. Default: none.
+    pub tls: Option<Acceptor>,
+    /// Whether a client may begin with HTTP/2 where TLS has not agreed on anything ("prior knowledge", RFC 9113 section
+    /// 3.3). Default: no, as in Go.
+    pub plain_http2: bool,
+    /// Requests that a connection of HTTP/2 may have at a time. Default: 100.
+    pub max_streams: u32,
+    /// Who gets connections for which TLS has agreed on another protocol. Default: nobody; they are closed.
+    pub next_protocols: NextProtocols,
 }
 
 impl Default for ServerOptions {
@@ -37,6 +48,10 @@ impl Default for ServerOptions {
             max_connections: 10_000,
             keep_alive: true,
             state_hook: StateHook::default(),
+            tls: None,
+            plain_http2: false,
+            max_streams: 100,
+            next_protocols: NextProtocols::default(),
         }
     }
 }

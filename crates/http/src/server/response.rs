@@ -29,6 +29,16 @@ impl Asked {
             upgrade: head.upgrade().then(offers),
         }
     }
+
+    /// Of a request on a stream of HTTP/2, where bodies need no framing.
+    pub(super) fn of_stream(method: &http::Method) -> Self {
+        let method = match *method {
+            http::Method::HEAD => Method::Head,
+            http::Method::CONNECT => Method::Connect,
+            _ => Method::Other,
+        };
+        Self { method, version: Version::Http11, upgrade: None }
+    }
 }
 
 /// How a response is sent.
@@ -132,7 +142,7 @@ fn switch(
 }
 
 /// The framing, and what Content-Length says.
-fn framing(
+pub(super) fn framing(
     response: &Response<Body>,
     asked: &Asked,
 ) -> Result<(Framing, Option<u64>), &'static str> {

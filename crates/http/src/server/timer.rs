@@ -23,6 +23,10 @@ impl Timer {
         self.deadline = deadline;
     }
 
+    pub(super) fn is_set(&self) -> bool {
+        self.deadline.is_some()
+    }
+
     /// Ready when the deadline has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else { return Poll::Pending };

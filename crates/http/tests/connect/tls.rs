@@ -23,8 +23,7 @@ async fn tls_server(secret: &Secret) -> Server {
     .await
 }
 
-/// Row 7: one pair of TLS events after connecting; http/1.1 is what is agreed on, for now. Row 10, 14 and 23 wait for
-/// HTTP/2.
+/// Row 7: one pair of TLS events after connecting; http/1.1 is what is agreed on where nothing else is wanted.
 #[tokio::test]
 async fn a_handshake() {
     let secret = Secret::new();

@@ -1,8 +1,7 @@
-//! The HTTP/1.1 server, and connections that are taken away from it, over real sockets.
+//! The server, and connections that are taken away from it, over real sockets.
 //!
 //! Rows and numbers in the comments name behaviour that Go's tests pin down, and our own list of what hijack has to
-//! get right. What needs HTTP/2 waits for it: H13 (raw hijack is `NotSupported` there, extended CONNECT is a stream),
-//! row 67 (ALPN hands a connection over: whoever terminates TLS picks the protocol before `serve_stream`).
+//! get right.
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
@@ -11,6 +10,7 @@ mod basics;
 mod bodies;
 mod faults;
 mod hijack;
+mod http2;
 mod shutdown;
 mod states;
 mod support;

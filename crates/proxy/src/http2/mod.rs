@@ -9,7 +9,7 @@
 //! * Streams at a time: `max_concurrent_streams`; more are refused (REFUSED_STREAM).
 //! * A head: `max_head_bytes` and `max_headers`; larger ones are answered with 431, and those that are larger by far end
 //!   the connection, as does a head in too many CONTINUATION frames.
-//! * Streams that come to nothing, since the client resets them or makes this end reset them: see [`credit`].
+//! * Streams that come to nothing, since the client resets them or makes this end reset them: see [`Credit`].
 //! * SETTINGS, PING and refused streams: each answer has to be taken before more is read.
 //! * Empty and small DATA frames: counted by `h2`.
 //! * A window that stays shut, and a client that does not read: each exchange has its own deadlines.
@@ -17,7 +17,6 @@
 //!
 //! What ends a connection for a flood is GOAWAY with ENHANCE_YOUR_CALM.
 
-mod credit;
 mod driver;
 mod metered;
 mod request;
@@ -32,7 +31,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
-use rosn_base::Timer;
+use rosn_base::{Credit, Timer};
 use rosn_config::checked::Http2Settings;
 use rosn_net::Stream;
 use tracing::debug;
@@ -42,7 +41,6 @@ use crate::context::{Admission, Serving, Worker};
 use crate::goodbye;
 use crate::snapshot::Service;
 use crate::upstream::nanos;
-use credit::Credit;
 use driver::{Driver, End};
 use metered::{Meter, Metered};
 

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request, Uri};
 use rosn_base::Addr;
 use rosn_http::client::{Client, take_credentials};
-use rosn_http::connect::{self, ConnectOptions, Proxies};
+use rosn_http::connect::{self, ConnectOptions, Proxies, Versions};
 use rosn_http::{Body, Transport};
 use rosn_tls::Pem;
 
@@ -154,7 +154,13 @@ fn transport(args: &GetArgs) -> Result<Transport, Fault> {
         let name = format!("{}:{port}", host.to_ascii_lowercase());
         options.resolve.insert(name.into(), addrs);
     }
-    Transport::builder().connect(options).build().map_err(|error| {
+    let versions = match (args.http1, args.http2) {
+        (true, _) => Versions::Http1,
+        (_, true) => Versions::Http2,
+        _ => Versions::Negotiated,
+    };
+    let builder = Transport::builder().connect(options).versions(versions);
+    builder.build().map_err(|error| {
         let cause = anyhow::Error::new(error);
         let code = if args.cacert.is_some() { codes::AUTHORITIES } else { codes::TLS };
         Fault { cause, code }

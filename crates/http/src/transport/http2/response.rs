@@ -38,7 +38,7 @@ struct Open {
 enum Request {
     Sent,
     /// Its body is not sent, which the server is told at the end of its response.
-    Withheld(#[expect(dead_code, reason = "only its drop matters")] Upload),
+    Withheld(#[expect(dead_code, reason = "only its drop matters")] Box<Upload>),
     Rest(Rest),
 }
 
@@ -54,7 +54,7 @@ impl ResponseBody {
         let trace = place.trace.clone();
         let place = Arc::new(place);
         let request = if upload.is_held() {
-            Request::Withheld(upload)
+            Request::Withheld(Box::new(upload))
         } else if upload.is_over() {
             Request::Sent
         } else {

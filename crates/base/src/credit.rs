@@ -1,4 +1,4 @@
-//! What a connection may spend on streams that come to nothing.
+//! What a connection of HTTP/2 may spend on streams that come to nothing.
 
 /// Streams of a connection that may come to nothing at once.
 const MOST: u32 = 256;
@@ -11,19 +11,20 @@ const EACH_SECOND: u64 = 16;
 /// Each costs one; each response that came to its end gives one back, so that a client that cancels half of what it asks
 /// for, as hedging ones do, can do so at any rate.
 #[derive(Debug)]
-pub(super) struct Credit {
+pub struct Credit {
     left: u32,
-    /// When credit was last given for time, in nanoseconds of the worker's clock.
+    /// When credit was last given for time, in nanoseconds of the caller's clock.
     given: u64,
 }
 
 impl Credit {
-    pub(super) fn new(now: u64) -> Self {
+    /// All of it. Times are nanoseconds of one clock, whichever.
+    pub fn new(now: u64) -> Self {
         Self { left: MOST, given: now }
     }
 
     /// A stream came to nothing. False when there is no credit left for it.
-    pub(super) fn spend(&mut self, now: u64) -> bool {
+    pub fn spend(&mut self, now: u64) -> bool {
         const SECOND: u64 = 1_000_000_000;
         let earned = now.saturating_sub(self.given).saturating_mul(EACH_SECOND) / SECOND;
         if earned > 0 {
@@ -36,7 +37,7 @@ impl Credit {
     }
 
     /// A response came to its end.
-    pub(super) fn earn(&mut self) {
+    pub fn earn(&mut self) {
         self.left = (self.left + 1).min(MOST);
     }
 }
