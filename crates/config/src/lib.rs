@@ -49,6 +49,6 @@ pub use checked::Config;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Changes, Diff, diff};
 pub use format::{reference, schema};
-pub use load::{Defaults, LoadOptions, Loaded, load, load_text};
+pub use load::{Defaults, LoadOptions, Loaded, TlsFinding, TlsSide, load, load_text};
 pub use template::{Template, TemplateError, Variable, Variables};
 pub use text::Format;

@@ -9,8 +9,8 @@ use tracing::debug;
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
-use crate::snapshot::{Listener, Service};
-use crate::{http, http2, tcp};
+use crate::snapshot::{Asked, Listener, Service};
+use crate::{begin, http, http2, tcp};
 
 /// Serves a connection on the worker's thread until it ends. It is closed at once where a limit is
 /// reached.
@@ -35,8 +35,12 @@ pub fn spawn(
     };
     // A connection belongs to the listener that it was handed to.
     let Some(admission) = Admission::admit(worker, serving.listener()) else { return };
-    let info = ClientInfo { conn: info };
+    let info = ClientInfo { conn: info, tls: None };
     let worker = Rc::clone(worker);
+    if begin::is_needed(serving.listener()) {
+        tokio::task::spawn_local(begin::begin(worker, serving, stream, info, admission));
+        return;
+    }
     // A task for each kind of service, so that none is larger than it has to be.
     match &serving.listener().service {
         Service::Http { proxy, .. } if proxy.protocols == [Protocol::Http2] => {
@@ -47,7 +51,14 @@ pub fn spawn(
             tokio::task::spawn_local(serve);
         }
         Service::Tcp(_) => {
-            tokio::task::spawn_local(tcp::serve(worker, serving, stream, info, admission));
+            tokio::task::spawn_local(tcp::serve(
+                worker,
+                serving,
+                stream,
+                info,
+                Asked::default(),
+                admission,
+            ));
         }
         Service::Udp(_) => debug!("a UDP listener has no connections"),
     }

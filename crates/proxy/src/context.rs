@@ -193,13 +193,15 @@ impl Worker {
     /// balancers of clusters that stayed the same are kept.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let old = self.plan();
-        let upstreams = snapshot.clusters.iter().map(|cluster| {
+        let upstreams = snapshot.clusters.iter().zip(&snapshot.connectors);
+        let upstreams = upstreams.map(|(cluster, connectors)| {
             let kept =
                 old.upstreams.iter().find(|upstream| Arc::ptr_eq(&upstream.cluster, cluster));
             kept.map_or_else(
                 || {
                     let seed = self.rng.borrow_mut().u64(..);
-                    Rc::new(Upstream::new(Arc::clone(cluster), self.index, seed, &self.shared))
+                    let (cluster, connectors) = (Arc::clone(cluster), connectors.clone());
+                    Rc::new(Upstream::new(cluster, connectors, self.index, seed, &self.shared))
                 },
                 Rc::clone,
             )

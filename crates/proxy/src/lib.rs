@@ -16,7 +16,7 @@
 //! use rosn_proxy::{Shared, Snapshot, Worker};
 //! use rosn_transport::{Environment, Registry};
 //!
-//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
+//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![], connectors: vec![] };
 //! let transports = Arc::new(Registry::with_builtin());
 //! let stats = Arc::new(Sharded::new(1));
 //! let shared = Shared::new(stats, 1, transports, Environment::system());
@@ -25,6 +25,7 @@
 //! ```
 
 mod accept;
+mod begin;
 mod client;
 mod context;
 mod details;
@@ -41,6 +42,8 @@ mod upstream;
 
 pub use accept::spawn;
 pub use context::{Serving, Shared, Worker};
-pub use snapshot::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
+pub use snapshot::{
+    Asked, ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy, Termination,
+};
 pub use stats::DownstreamStats;
 pub use udp::serve as serve_udp;

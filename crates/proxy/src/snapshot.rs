@@ -9,6 +9,7 @@ use rosn_cluster::Cluster;
 use rosn_config::checked::{self, OriginalDst};
 use rosn_route::Table;
 use rosn_telemetry::AccessLog;
+use rosn_tls::{Acceptor, Connector};
 
 use crate::stats::DownstreamStats;
 
@@ -25,6 +26,19 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// All clusters, in the order of their names.
     pub clusters: Vec<Arc<Cluster>>,
+    /// How TLS is spoken to each of them; `None` = plain text.
+    pub connectors: Vec<Option<Arc<Connectors>>>,
+}
+
+/// TLS to the endpoints of a cluster. What is offered by ALPN depends on what is going to be spoken.
+#[derive(Debug)]
+pub struct Connectors {
+    /// For HTTP/1.1.
+    pub http1: Connector,
+    /// For HTTP/2.
+    pub http2: Connector,
+    /// For bytes that are not looked at.
+    pub bytes: Connector,
 }
 
 impl Snapshot {
@@ -64,8 +78,19 @@ pub struct Listener {
     pub access_logs: Vec<Arc<AccessLog>>,
     /// Open connections over all workers; survives a reload.
     pub open: Arc<AtomicU32>,
+    /// TLS, where it is terminated. `None` also where a certificate cannot be loaded and `fall_back` is on.
+    pub tls: Option<Termination>,
     /// What is done with a connection.
     pub service: Service,
+}
+
+/// How a listener speaks TLS.
+#[derive(Debug, Clone)]
+pub struct Termination {
+    /// Answers handshakes.
+    pub acceptor: Acceptor,
+    /// The URI in its own certificate, if there is one: `By` of `x-forwarded-client-cert`.
+    pub uri: Option<Arc<str>>,
 }
 
 /// See [`checked::Service`].
@@ -76,6 +101,8 @@ pub enum Service {
         proxy: Box<checked::HttpProxy>,
         /// The compiled router.
         table: Arc<Table<ClusterIndex>>,
+        /// Where what is no protocol of the proxy's goes.
+        fallback: Option<StreamProxy>,
     },
     /// Bytes of a connection.
     Tcp(StreamProxy),
@@ -91,19 +118,47 @@ pub struct StreamProxy {
     pub clusters: Vec<ClusterIndex>,
 }
 
+/// What a client asked for in TLS, as far as it is known.
+#[derive(Debug, Default, Clone)]
+pub struct Asked {
+    /// The name (SNI), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The protocols that it offered, or the one that was agreed on (ALPN).
+    pub alpn: Vec<Box<[u8]>>,
+}
+
 impl StreamProxy {
-    /// The cluster of the first route that fits the two addresses; of unix sockets, only a route
-    /// without conditions on that side fits.
+    /// The cluster of the first route that fits the two addresses and what the client asked for; of unix sockets, only
+    /// a route without conditions on that side fits.
     pub fn route(
         &self,
         source: Option<SocketAddr>,
         dest: Option<SocketAddr>,
+        asked: &Asked,
     ) -> Option<ClusterIndex> {
         let found = self.proxy.routes.iter().position(|route| {
             fits(source, &route.sources, &route.source_ports)
                 && fits(dest, &route.destinations, &route.destination_ports)
+                && asked.fits(route)
         });
         found.map(|at| self.clusters[at])
+    }
+}
+
+impl Asked {
+    fn fits(&self, route: &checked::StreamRoute) -> bool {
+        let is_below = |name: &str, suffix: &str| {
+            name.strip_suffix(suffix).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        };
+        let is_named = |pattern: &String| {
+            self.server_name.as_deref().is_some_and(|name| match pattern.strip_prefix("*.") {
+                Some(suffix) => is_below(name, suffix),
+                None => name == pattern,
+            })
+        };
+        let is_offered = |name: &String| self.alpn.iter().any(|alpn| **alpn == *name.as_bytes());
+        (route.server_names.is_empty() || route.server_names.iter().any(is_named))
+            && (route.alpn.is_empty() || route.alpn.iter().any(is_offered))
     }
 }
 

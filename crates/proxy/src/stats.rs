@@ -11,6 +11,18 @@ rosn_base::stats! {
         connection_active: Gauge,
         /// Connections closed at once because a limit was reached.
         connection_overflow: Counter,
+        /// TLS handshakes that were done.
+        tls_handshake_total: Counter,
+        /// Those of them that went on with the keys of an earlier connection.
+        tls_resumed_total: Counter,
+        /// TLS handshakes that failed, for whatever reason.
+        tls_failed_total: Counter,
+        /// Those of them that were not done in time.
+        tls_failed_timeout: Counter,
+        /// Those of them where the client closed the connection.
+        tls_failed_closed: Counter,
+        /// Those of them where the client's certificate was missing or not believed.
+        tls_failed_certificate: Counter,
         /// Bytes read from clients.
         bytes_read_total: Counter,
         /// Bytes read from clients that wait for an upstream.

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
-use crate::snapshot::{Listener, Service};
+use crate::snapshot::{Asked, Listener, Service};
 use crate::tunnel::{self, Bounds};
 use crate::upstream::{self, ConnectFailure, NEVER, Phases, Wanted, nanos};
 
@@ -25,13 +25,19 @@ pub(crate) async fn serve(
     serving: Serving,
     client: Stream,
     info: ClientInfo,
+    asked: Asked,
     _admission: Admission,
 ) {
     let listener = serving.listener();
-    let Service::Tcp(proxy) = &listener.service else { return };
+    let (Service::Tcp(proxy) | Service::Http { fallback: Some(proxy), .. }) = &listener.service
+    else {
+        return;
+    };
     let wanted = info.original_dst.or_else(|| info.local.as_ip());
-    let Some(index) = proxy.route(info.peer.as_ip(), wanted) else {
-        warn!(listener = %listener.config.name, peer = %info.peer, "no route of the tcp_proxy fits the connection");
+    let Some(index) = proxy.route(info.peer.as_ip(), wanted, &asked) else {
+        let server_name = asked.server_name.as_deref();
+        warn!(
+            server_name,listener = %listener.config.name, peer = %info.peer, "no route of the tcp_proxy fits the connection");
         return client.reset();
     };
     let upstream = serving.upstream(index);

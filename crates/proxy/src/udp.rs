@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, warn};
 
 use crate::context::{Admission, Serving, Worker};
-use crate::snapshot::{Listener, Service};
+use crate::snapshot::{Asked, Listener, Service};
 use crate::upstream::nanos;
 
 /// How long a session lasts without datagrams where nothing else is said (MOSN).
@@ -133,7 +133,7 @@ fn open(
     let Service::Udp(proxy) = &listener.service else { return None };
     let admission = Admission::admit(worker, listener)?;
     let local = listener.config.address.as_ip();
-    let index = proxy.route(Some(peer), local)?;
+    let index = proxy.route(Some(peer), local, &Asked::default())?;
     let upstream = serving.upstream(index);
     let pick = Pick {
         hash: Some(rosn_route::hash_address(peer.ip())),

@@ -69,7 +69,12 @@ impl Source {
 
     /// How it is to be loaded.
     fn options(&self, strict: bool) -> LoadOptions {
-        LoadOptions { strict, defaults: Some(self.defaults()), ..LoadOptions::default() }
+        LoadOptions {
+            strict,
+            defaults: Some(self.defaults()),
+            tls: rosn_server::check_tls,
+            ..LoadOptions::default()
+        }
     }
 
     /// Where files go that the configuration does not place: for a file in MOSN's places.

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
 use rosn_config::checked::{self, Config};
-use rosn_proxy::{ClusterIndex, Listener, Service, Snapshot, StreamProxy};
+use rosn_proxy::{ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy, Termination};
 use rosn_route::{Clusters, CompileError, Table};
 use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
+use rosn_tls::{Tickets, TlsError};
 use rosn_transport::{Environment, Registry as Transports, TransportError};
 use thiserror::Error;
+use tracing::warn;
+
+use crate::tls;
 
 /// Why a configuration could not be put into force.
 #[derive(Debug, Error)]
@@ -19,6 +23,10 @@ pub(crate) enum BuildError {
     Router { name: Arc<str>, cause: CompileError },
     #[error("cluster `{name}`: {cause}")]
     Transport { name: Arc<str>, cause: TransportError },
+    #[error("TLS of listener `{name}`: {cause}")]
+    ListenerTls { name: Arc<str>, cause: TlsError },
+    #[error("TLS of cluster `{name}`: {cause}")]
+    ClusterTls { name: Arc<str>, cause: TlsError },
     #[error("access log of listener `{listener}`: {cause}")]
     AccessLog { listener: Arc<str>, cause: OpenError },
 }
@@ -31,6 +39,8 @@ pub(crate) struct Builder {
     pub(crate) shards: usize,
     pub(crate) transports: Arc<Transports>,
     pub(crate) environment: Environment,
+    /// Keys of session tickets: one for all, however often they are reloaded.
+    pub(crate) tickets: Tickets,
     /// The next cluster's id.
     pub(crate) next_cluster: AtomicU64,
 }
@@ -44,6 +54,7 @@ impl Builder {
     ) -> Result<Snapshot, BuildError> {
         let clusters = self.clusters(config, before);
         self.check_transports(&clusters, before)?;
+        let connectors = self.connectors(&clusters, before)?;
         let places =
             clusters.iter().enumerate().map(|(place, c)| (Arc::clone(&c.config().name), place));
         let places: Arc<Clusters<ClusterIndex>> = Arc::new(places.collect());
@@ -58,6 +69,7 @@ impl Builder {
             limits: config.server.limits,
             listeners,
             clusters,
+            connectors,
         })
     }
 
@@ -103,6 +115,68 @@ impl Builder {
         Ok(())
     }
 
+    /// TLS to each of the clusters. What is kept reads its files again.
+    fn connectors(
+        &self,
+        clusters: &[Arc<Cluster>],
+        before: Option<&Snapshot>,
+    ) -> Result<Vec<Option<Arc<Connectors>>>, BuildError> {
+        let make = |cluster: &Arc<Cluster>| {
+            let Some(context) = &cluster.config().tls else { return Ok(None) };
+            let name = &cluster.config().name;
+            let old = before.and_then(|before| {
+                let place = before.clusters.iter().position(|old| Arc::ptr_eq(old, cluster))?;
+                before.connectors[place].as_ref()
+            });
+            let made = match old {
+                Some(old) => tls::reload_connectors(old).map(|()| Arc::clone(old)),
+                None => tls::connectors(context, &self.environment.roots).map(Arc::new),
+            };
+            match made {
+                Ok(made) => Ok(Some(made)),
+                Err(cause) if context.fall_back && old.is_some() => {
+                    warn!(cluster = %name, "its old certificates stay in use: {cause}");
+                    Ok(old.cloned())
+                }
+                Err(cause) if context.fall_back => {
+                    warn!(cluster = %name, "plain text is spoken to it (`fall_back`): {cause}");
+                    Ok(None)
+                }
+                Err(cause) => Err(BuildError::ClusterTls { name: Arc::clone(name), cause }),
+            }
+        };
+        clusters.iter().map(make).collect()
+    }
+
+    /// How the listener speaks TLS. What is kept reads its files again.
+    fn termination(
+        &self,
+        listener: &checked::Listener,
+        before: Option<&Snapshot>,
+    ) -> Result<Option<Termination>, BuildError> {
+        let Some(tls) = &listener.tls else { return Ok(None) };
+        let old = before.and_then(|before| before.listener(&listener.name));
+        let is_same = |old: &Arc<Listener>| old.config.tls == listener.tls && alike(old, listener);
+        let old = old.filter(|old| is_same(*old)).and_then(|old| old.tls.as_ref());
+        let made = match old {
+            Some(old) => old.acceptor.reload().map(|()| old.clone()),
+            None => tls::termination(tls, &listener.service, &self.tickets),
+        };
+        let name = &listener.name;
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(cause) if tls.fall_back && old.is_some() => {
+                warn!(listener = %name, "its old certificates stay in use: {cause}");
+                Ok(old.cloned())
+            }
+            Err(cause) if tls.fall_back => {
+                warn!(listener = %name, "it speaks plain text (`fall_back`): {cause}");
+                Ok(None)
+            }
+            Err(cause) => Err(BuildError::ListenerTls { name: Arc::clone(&listener.name), cause }),
+        }
+    }
+
     /// What the listener does; `None` where it is not active.
     fn service(
         &self,
@@ -127,7 +201,11 @@ impl Builder {
                 let table = Table::compile(router, Arc::clone(places)).map_err(|cause| {
                     BuildError::Router { name: Arc::clone(&proxy.router), cause }
                 })?;
-                Some(Service::Http { proxy: proxy.clone(), table: Arc::new(table) })
+                Some(Service::Http {
+                    proxy: proxy.clone(),
+                    table: Arc::new(table),
+                    fallback: proxy.fallback.as_ref().map(stream),
+                })
             }
         })
     }
@@ -150,6 +228,7 @@ impl Builder {
             config: Arc::clone(listener),
             stats: self.registry.sharded("downstream", &labels, self.shards),
             access_logs,
+            tls: self.termination(listener, before)?,
             open: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.open)),
             service,
         })
@@ -168,6 +247,15 @@ impl Builder {
         };
         listener.access_logs.iter().map(open).collect()
     }
+}
+
+/// Whether TLS offers the same protocols for both.
+fn alike(old: &Listener, new: &checked::Listener) -> bool {
+    let protocols = |service: &checked::Service| match service {
+        checked::Service::Http(proxy) => proxy.protocols.clone(),
+        _ => Vec::new(),
+    };
+    protocols(&old.config.service) == protocols(&new.service)
 }
 
 /// Counters from the registry: the same ones for the same names.

@@ -12,6 +12,7 @@ mod limits;
 mod reload;
 mod run;
 mod signals;
+mod tls;
 mod watch;
 
 use std::num::NonZeroUsize;
@@ -23,6 +24,7 @@ use rosn_config::Loaded;
 use rosn_config::checked::{Config, LogLevel};
 
 pub use run::{RunError, run};
+pub use tls::check_tls;
 
 /// Reads the configuration, for the first time or again.
 pub type Load = Arc<dyn Fn() -> Loaded + Send + Sync>;

@@ -140,6 +140,7 @@ async fn assemble(
         registry: Arc::clone(&registry),
         writer: Arc::clone(writer),
         shards,
+        tickets: rosn_tls::Tickets::new(),
         next_cluster: AtomicU64::new(1),
     };
     let snapshot = builder.build(&config, None).map_err(start)?;

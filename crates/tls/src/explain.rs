@@ -73,11 +73,13 @@ pub(crate) fn explain(error: io::Error, name: Option<&str>) -> io::Error {
     io::Error::new(kind, Explained { text, source: tls.clone() })
 }
 
-/// Whether a handshake failed because the peer's certificate was not believed: an error of
+/// Whether a handshake failed because the peer's certificate was not believed, or was missing: an error of
 /// [`Connector::connect`](crate::Connector::connect) or [`Acceptor::accept`](crate::Acceptor::accept).
 pub fn is_untrusted(error: &io::Error) -> bool {
     let explained = error.get_ref().and_then(|inner| inner.downcast_ref::<Explained>());
-    explained.is_some_and(|explained| matches!(explained.source, Error::InvalidCertificate(_)))
+    explained.is_some_and(|explained| {
+        matches!(explained.source, Error::InvalidCertificate(_) | Error::NoCertificatesPresented)
+    })
 }
 
 fn describe(error: &Error, name: Option<&str>) -> String {

@@ -70,7 +70,7 @@ fn cluster(
     let tls = tls(raw, shared_tls, is_secure, context);
     let (tls, inactive) = match tls {
         tls::Found::Off => (None, None),
-        tls::Found::On(tls) => (Some(Arc::new(*tls)), Some("upstream TLS".to_owned())), // UNTIL-TLS
+        tls::Found::On(tls) => (Some(Arc::new(*tls)), None),
         tls::Found::Inactive(why) => (None, Some(why.to_owned())),
     };
     if let Some(why) = &inactive {

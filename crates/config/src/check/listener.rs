@@ -184,7 +184,6 @@ fn tls(
         let message = "`udp_proxy` sends plain datagrams: there is no TLS for them";
         context.add(Fault::error(chain.span, "tls-datagrams", message));
     }
-    inactive(service, "TLS".to_owned(), raw, context); // UNTIL-TLS
     Some(found)
 }
 

@@ -11,6 +11,7 @@ use crate::text::{Node, Span, Value};
 
 use super::pem::{is_pem, look_into};
 use super::{missing, not_yet};
+use crate::load::{TlsFinding, TlsSide};
 
 /// MOSN's names of the suites that rosn has (`pkg/mtls`) and OpenSSL's, and OpenSSL's of the same.
 const CIPHERS: &[(&str, &str)] = &[
@@ -22,6 +23,9 @@ const CIPHERS: &[(&str, &str)] = &[
     ("ECDHE-RSA-WITH-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"),
     ("ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-CHACHA20-POLY1305"),
     ("ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"),
+    ("TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+    ("TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"),
+    ("TLS_CHACHA20_POLY1305_SHA256", "TLS_CHACHA20_POLY1305_SHA256"),
 ];
 /// Those of MOSN's that rosn has not: CBC, 3DES and RSA key exchange are not safe, and there is no SM.
 const NO_CIPHERS: &[&str] = &[
@@ -71,7 +75,7 @@ pub(super) fn listener(
     let mut contexts = Vec::new();
     let mut inactive = None;
     for raw in chain.tls_context.value().into_iter().chain(chain.tls_context_set.items()) {
-        match check(raw, context) {
+        match check(raw, TlsSide::Listener, context) {
             Found::Off => {}
             Found::Inactive(why) => inactive = Some(why),
             Found::On(tls) => {
@@ -89,7 +93,7 @@ pub(super) fn listener(
 
 /// The context of a cluster.
 pub(super) fn cluster(raw: &Tls, context: &mut Context<'_>) -> Found {
-    let found = check(raw, context);
+    let found = check(raw, TlsSide::Cluster, context);
     if let Found::On(tls) = &found
         && tls.insecure_skip
     {
@@ -101,7 +105,7 @@ pub(super) fn cluster(raw: &Tls, context: &mut Context<'_>) -> Found {
     found
 }
 
-fn check(raw: &Tls, context: &mut Context<'_>) -> Found {
+fn check(raw: &Tls, side: TlsSide, context: &mut Context<'_>) -> Found {
     if !raw.status.or(false) {
         return Found::Off;
     }
@@ -130,7 +134,41 @@ fn check(raw: &Tls, context: &mut Context<'_>) -> Found {
         context.add(not_yet(span, what));
         return Found::Inactive(what);
     }
+    let has_certificate = side == TlsSide::Cluster || tls.certificate.is_some();
+    if has_certificate && is_readable(&tls) {
+        judge(raw, &tls, side, context);
+    }
     Found::On(Box::new(tls))
+}
+
+/// Whether there is no fault in the files that was reported already.
+fn is_readable(tls: &TlsContext) -> bool {
+    let fits = |pem: &Pem, kind| match pem {
+        Pem::File(path) => look_into(path, kind).is_ok(),
+        Pem::Inline(text) => is_pem(text, kind),
+    };
+    tls.ca.as_ref().is_none_or(|ca| fits(ca, "CERTIFICATE"))
+        && tls.certificate.as_ref().is_none_or(|pair| {
+            fits(&pair.chain, "CERTIFICATE")
+                && fits(&pair.key, "PRIVATE KEY")
+                && pair.ocsp.as_ref().is_none_or(|path| path.exists())
+        })
+}
+
+/// Reports what is wrong with the certificates, at the key that names the file.
+fn judge(raw: &Tls, tls: &TlsContext, side: TlsSide, context: &mut Context<'_>) {
+    for TlsFinding { is_error, message } in (context.options.tls)(tls, side) {
+        let keys = [&raw.private_key, &raw.cert_chain, &raw.ca_cert, &raw.ocsp_response];
+        let named = keys.into_iter().filter_map(Field::filled).find(|(text, _)| {
+            let path = context.file(text);
+            !text.contains("-----BEGIN") && message.contains(&*path.to_string_lossy())
+        });
+        let span = named.map_or(raw.span, |(_, span)| span);
+        context.add(match is_error {
+            true => fault(span, "tls-certificate", message, tls.fall_back),
+            false => Fault::warning(span, "tls-expiry", message),
+        });
+    }
 }
 
 fn check_listener(raw: &Tls, tls: &TlsContext, context: &mut Context<'_>) {
@@ -146,6 +184,10 @@ fn check_listener(raw: &Tls, tls: &TlsContext, context: &mut Context<'_>) {
         let span = raw.verify_client.span_or(raw.span);
         let message = "clients cannot be verified: nothing says whom to trust";
         context.add(Fault::error(span, "tls-certificate", message).help("add `ca_cert`"));
+    }
+    if !verifies && !tls.subject_alt_names.is_empty() {
+        let message = "the names of clients are verified only with `verify_client`";
+        context.add(Fault::error(raw.r#type.span_or(raw.span), "tls-verification", message));
     }
 }
 

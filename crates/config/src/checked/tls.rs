@@ -24,8 +24,8 @@ pub struct TlsContext {
     pub client_certificate: ClientCertificate,
     /// `insecure_skip`: a cluster takes any certificate.
     pub insecure_skip: bool,
-    /// `cipher_suites` as OpenSSL names them, in order; empty = all that are safe. TLS 1.3 has its own, which are
-    /// always on.
+    /// `cipher_suites` as OpenSSL names them, in order; empty = all that are safe. A version of TLS of which
+    /// none is named keeps all of its own.
     pub cipher_suites: Vec<String>,
     /// `ecdh_curves` in lower case, in order; empty = all, the post-quantum hybrid first.
     pub groups: Vec<String>,

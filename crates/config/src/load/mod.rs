@@ -11,6 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use crate::checked::Config;
+use crate::checked::TlsContext;
 use crate::context::Context;
 use crate::diagnostic::{Diagnostics, Fault, Report};
 use crate::format::{Decode, Mosn, dump};
@@ -27,6 +28,26 @@ pub struct LoadOptions {
     pub defaults: Option<Defaults>,
     /// Resolves a host name that a listener has for an address, and a port. The default asks the system.
     pub resolve: fn(&str, u16) -> io::Result<SocketAddr>,
+    /// Judges what is in the certificates of a `tls_context`. The default says nothing: only whether the files can be
+    /// read is looked at here.
+    pub tls: fn(&TlsContext, TlsSide) -> Vec<TlsFinding>,
+}
+
+/// Who has a TLS context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum TlsSide {
+    Listener,
+    Cluster,
+}
+
+/// What is to be said of the certificates of a TLS context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFinding {
+    /// It cannot be used so; else a warning.
+    pub is_error: bool,
+    /// In words; where it is about a file, with its path as [`Pem`](crate::checked::Pem) has it.
+    pub message: String,
 }
 
 /// Where files go that the configuration does not place.
@@ -56,7 +77,7 @@ pub struct Loaded {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { strict: false, defaults: None, resolve: resolve_by_system }
+        Self { strict: false, defaults: None, resolve: resolve_by_system, tls: |_, _| Vec::new() }
     }
 }
 

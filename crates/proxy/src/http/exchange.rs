@@ -162,7 +162,7 @@ pub(crate) struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run(&mut self, serving: &Serving) -> Next {
         let listener = &**serving.listener();
-        let Service::Http { proxy, table } = &listener.service else {
+        let Service::Http { proxy, table, .. } = &listener.service else {
             return Next::End(End::Close);
         };
         self.record.server_timing = match proxy.server_timing {

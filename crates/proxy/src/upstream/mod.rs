@@ -24,6 +24,7 @@ use rosn_net::{DialOptions, KeepAlive};
 
 use crate::context::{Shared, Worker};
 use crate::http::Side;
+use crate::snapshot::Connectors;
 use connection::Counted;
 pub(crate) use connection::{Connection, Held};
 pub(crate) use dial::Wanted;
@@ -73,6 +74,8 @@ pub(crate) struct Upstream {
     /// No longer part of the configuration: connections that come back are closed.
     retired: Cell<bool>,
     way: Way,
+    /// TLS above it.
+    connectors: Option<Arc<Connectors>>,
     /// Set on plain sockets that last.
     keep_alive: KeepAlive,
     connect_timeout: u64,
@@ -94,7 +97,13 @@ enum Room {
 }
 
 impl Upstream {
-    pub(crate) fn new(cluster: Arc<Cluster>, worker: usize, seed: u64, shared: &Shared) -> Self {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        connectors: Option<Arc<Connectors>>,
+        worker: usize,
+        seed: u64,
+        shared: &Shared,
+    ) -> Self {
         let config = cluster.config();
         Self {
             worker,
@@ -107,6 +116,7 @@ impl Upstream {
                 rosn_transport::keep_alive(&settings.socket)
             }),
             way: Way::to(config, shared),
+            connectors,
             connect_timeout: nanos(config.connect_timeout),
             cluster,
         }

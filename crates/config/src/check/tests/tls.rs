@@ -54,6 +54,10 @@ fn contexts_are_judged() {
         (json!({"type": "acl"}), Some("error tls-verification")),
         (json!({"type": "sni_verify"}), Some("error missing-key")),
         (
+            json!({"type": "sni_verify", "extend_verify": {"match_subject_alt_names": ["a"]}}),
+            Some("error tls-verification"),
+        ),
+        (
             json!({"type": "sni_verify", "extend_verify": {"match_subject_alt_names": []}}),
             Some("error missing-key"),
         ),
