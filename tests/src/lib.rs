@@ -29,6 +29,7 @@ pub mod http2;
 pub mod l4;
 pub mod netns;
 pub mod origin;
+pub mod pki;
 pub mod probe;
 pub mod programs;
 mod rosn;

@@ -126,6 +126,7 @@ impl Cluster {
                 hostname: String::new(),
                 weight: 1,
                 metadata: Vec::new(),
+                plain: false,
             };
             Endpoint::new(description, &self.common, stats)
         })

@@ -32,6 +32,7 @@ pub(crate) struct Description {
     pub(crate) hostname: String,
     pub(crate) weight: u32,
     pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) plain: bool,
 }
 
 /// Why an endpoint is unhealthy; it is healthy when nothing is wrong.
@@ -147,6 +148,11 @@ impl Endpoint {
     /// Sorted by key.
     pub fn metadata(&self) -> &[(String, String)] {
         &self.description.metadata
+    }
+
+    /// `tls_disable`: plain text is spoken to it, also where the cluster has TLS.
+    pub fn is_plain(&self) -> bool {
+        self.description.plain
     }
 
     /// Its counters.
@@ -350,6 +356,7 @@ pub(crate) mod tests {
             hostname: String::new(),
             weight: 1,
             metadata: Vec::new(),
+            plain: false,
         };
         Endpoint::new(description, &common, Arc::new(Sharded::new(1)))
     }

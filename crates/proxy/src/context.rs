@@ -195,8 +195,7 @@ impl Worker {
         let old = self.plan();
         let upstreams = snapshot.clusters.iter().zip(&snapshot.connectors);
         let upstreams = upstreams.map(|(cluster, connectors)| {
-            let kept =
-                old.upstreams.iter().find(|upstream| Arc::ptr_eq(&upstream.cluster, cluster));
+            let kept = old.upstreams.iter().find(|upstream| upstream.is_to(cluster, connectors));
             kept.map_or_else(
                 || {
                     let seed = self.rng.borrow_mut().u64(..);

@@ -14,7 +14,7 @@ use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Asked, Listener, Service};
 use crate::tunnel::{self, Bounds};
-use crate::upstream::{self, ConnectFailure, NEVER, Phases, Wanted, nanos};
+use crate::upstream::{self, ConnectFailure, NEVER, Phases, Speaks, Wanted, nanos};
 
 /// How long a tunnel may be without bytes where nothing else is said (MOSN).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -61,6 +61,7 @@ pub(crate) async fn serve(
                     timer: &timer,
                     deadline: NEVER,
                     phases: &mut Phases::default(),
+                    speaks: Speaks::Bytes,
                 };
                 match upstream.connect(&endpoint, wanted).await {
                     Ok(connection) => break connection,

@@ -7,8 +7,8 @@ use rosn_config::checked::{self, ClientCertificate, ListenerTls, Protocol, Servi
 use rosn_config::{TlsFinding, TlsSide};
 use rosn_proxy::{Connectors, Termination};
 use rosn_tls::{
-    Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, NameError, Pem, Role, ServerOptions,
-    SystemRoots, Tickets, TlsError, UsedCertificate, Version, Versions,
+    Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, NameError, Pem, Role,
+    ServerOptions, SystemRoots, Tickets, TlsError, UsedCertificate, Version, Versions,
 };
 
 /// How long before a certificate expires this is said.
@@ -184,9 +184,7 @@ fn versions(context: &TlsContext) -> Versions {
 }
 
 /// Cipher suites and the like by their names, which were checked already.
-fn names<T: std::str::FromStr<Err = NameError>>(
-    names: &[String],
-) -> Result<Vec<T>, TlsError> {
+fn names<T: std::str::FromStr<Err = NameError>>(names: &[String]) -> Result<Vec<T>, TlsError> {
     let parsed = names.iter().map(|name| name.parse());
     parsed.collect::<Result<_, NameError>>().map_err(|error| TlsError::Other(error.to_string()))
 }

@@ -107,5 +107,6 @@ fn describe(host: &checked::Host, addr: Addr) -> Description {
         hostname: host.hostname.clone(),
         weight: host.weight,
         metadata: host.metadata.clone(),
+        plain: host.tls_disable,
     }
 }

@@ -22,7 +22,7 @@ use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Asked, Listener, Service};
 use crate::upstream::{NEVER, nanos};
-use crate::{http, tcp};
+use crate::{http, http2, tcp};
 use detect::Guess;
 
 /// Whether the first bytes of a connection have to be looked at.
@@ -51,7 +51,9 @@ pub(crate) async fn begin(
         Found::Http1 => {
             tokio::task::spawn_local(http::serve(worker, serving, stream, info, admission));
         }
-        Found::Http2 => debug!(peer = %info.peer, "HTTP/2 is not there yet"),
+        Found::Http2 => {
+            tokio::task::spawn_local(http2::serve(worker, serving, stream, info, admission));
+        }
         Found::Bytes(asked) => {
             tokio::task::spawn_local(tcp::serve(worker, serving, stream, info, asked, admission));
         }

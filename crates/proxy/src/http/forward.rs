@@ -24,7 +24,9 @@ use super::{End, Next, connect};
 use crate::context::Serving;
 use crate::details;
 use crate::snapshot::Listener;
-use crate::upstream::{self, ConnectFailure, NEVER, Place, Reuse, Upstream, Wanted, count, nanos};
+use crate::upstream::{
+    self, ConnectFailure, NEVER, Place, Reuse, Speaks, Upstream, Wanted, count, nanos,
+};
 
 /// What stays the same over all tries of a request.
 pub(super) struct Sending<'a> {
@@ -373,6 +375,10 @@ async fn obtain(
         timer: &connection.timer,
         deadline,
         phases: &mut exchange.record.phases,
+        speaks: match sending.switch {
+            Switch::ConnectHere => Speaks::Bytes,
+            _ => Speaks::Http1,
+        },
     };
     let result = match &sending.switch {
         switch if sending.protocol == Protocol::Http2 && *switch != Switch::ConnectHere => {

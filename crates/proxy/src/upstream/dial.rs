@@ -1,5 +1,7 @@
 //! New connections to endpoints.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -7,11 +9,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rosn_base::Timer;
+use rosn_base::{Addr, Timer};
 use rosn_cluster::{Endpoint, Permit};
 use rosn_net::{ConnInfo, DialOptions, KeepAlive, Stream};
+use rosn_tls::Connector;
 use rosn_trace::{Timings, TraceHandle};
-use rosn_transport::{DialRequest, Dialer, Environment};
+use rosn_transport::{DialRequest, Dialer, Environment, TransportError};
 
 use super::failure::ConnectFailure;
 use super::phases::{self, Phases, Took};
@@ -71,6 +74,15 @@ impl Way {
     }
 }
 
+/// What is going to be spoken on a connection: TLS names it (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http1,
+    Http2,
+    /// What the client says is not looked at.
+    Bytes,
+}
+
 /// For whom a connection is wanted, until when, and where it is noted how long that took.
 pub(crate) struct Wanted<'a> {
     pub(crate) worker: &'a Rc<Worker>,
@@ -79,6 +91,7 @@ pub(crate) struct Wanted<'a> {
     /// In nanoseconds of the worker's clock.
     pub(crate) deadline: u64,
     pub(crate) phases: &'a mut Phases,
+    pub(crate) speaks: Speaks,
 }
 
 impl Upstream {
@@ -91,7 +104,7 @@ impl Upstream {
         if let Some(why) = &self.cluster.config().inactive {
             return Err(ConnectFailure::Inactive(why.clone()));
         }
-        let Wanted { worker, client, timer, deadline, phases } = wanted;
+        let Wanted { worker, client, timer, deadline, phases, speaks } = wanted;
         let begin = worker.clock.now();
         let due = begin.saturating_add(self.connect_timeout).min(deadline);
         timer.set(due);
@@ -100,7 +113,14 @@ impl Upstream {
             Way::Socket(_) | Way::None(_) => None,
         };
         let trace = timings.clone().map_or_else(TraceHandle::none, TraceHandle::new);
-        let mut dial = pin!(self.way.dial(endpoint, client, trace));
+        // When the connection was there, and TLS began.
+        let connected = Cell::new(None);
+        let mut dial = pin!(async {
+            let stream = self.way.dial(endpoint, client, trace).await?;
+            let Some(connector) = self.connector(endpoint, speaks) else { return Ok(stream) };
+            connected.set(Some(worker.clock.refresh().saturating_sub(begin)));
+            self.secure(connector, endpoint, stream).await
+        });
         let dialed = poll_fn(|cx| {
             if let Poll::Ready(result) = dial.as_mut().poll(cx) {
                 return Poll::Ready(Some(result));
@@ -116,11 +136,20 @@ impl Upstream {
         let seen = timings.map(|timings| timings.snapshot());
         match &seen {
             Some(seen) => phases.dialed_by_transport(seen, elapsed),
-            None => phases.connect = Took::nanos(elapsed),
+            None => phases.connect = Took::nanos(connected.get().unwrap_or(elapsed)),
         }
+        if let Some(connected) = connected.get() {
+            let before = phases.tls.value().unwrap_or(0);
+            phases.tls = Took::nanos(before.saturating_add(elapsed.saturating_sub(connected)));
+        }
+        let doing = match (&seen, connected.get()) {
+            (_, Some(_)) => phases::TLS,
+            (Some(seen), None) => phases::unfinished(seen),
+            (None, None) => phases::CONNECT,
+        };
         let late = || ConnectFailure::Timeout {
             transport: self.scheme().into(),
-            doing: seen.as_ref().map_or(phases::CONNECT, phases::unfinished),
+            doing,
             addr: endpoint.addr().clone(),
             limit: if due < deadline { "`connect_timeout`" } else { "the request's timeout" },
             after: Duration::from_nanos(due.saturating_sub(begin)),
@@ -139,6 +168,45 @@ impl Upstream {
                 count!(self, endpoint, connection_con_fail, 1);
                 Err(failure)
             }
+        }
+    }
+
+    /// TLS to the endpoint, unless it is plain text.
+    fn connector(&self, endpoint: &Endpoint, speaks: Speaks) -> Option<&Connector> {
+        let connectors = self.connectors.as_deref().filter(|_| !endpoint.is_plain())?;
+        Some(match speaks {
+            Speaks::Http1 => &connectors.http1,
+            Speaks::Http2 => &connectors.http2,
+            Speaks::Bytes => &connectors.bytes,
+        })
+    }
+
+    async fn secure(
+        &self,
+        connector: &Connector,
+        endpoint: &Endpoint,
+        stream: Stream,
+    ) -> Result<Stream, ConnectFailure> {
+        let name = self.server_name(endpoint);
+        let secured = connector.connect(&name, stream).await;
+        let failed = |cause| TransportError::Handshake {
+            transport: "tls",
+            phase: "TLS handshake",
+            addr: endpoint.addr().clone(),
+            cause,
+        };
+        Ok(secured.map_err(failed)?.into_stream())
+    }
+
+    /// Whom the endpoint is to be: `server_name` of the configuration, else its name, else its address. A unix socket
+    /// has none; it is this host.
+    fn server_name<'a>(&'a self, endpoint: &'a Endpoint) -> Cow<'a, str> {
+        let own = self.cluster.config().tls.as_ref().map_or("", |tls| &tls.server_name);
+        match (own, endpoint.hostname(), endpoint.addr()) {
+            ("", "", Addr::Ip(addr)) => addr.ip().to_string().into(),
+            ("", "", Addr::Name(host, _)) => host.to_string().into(),
+            ("", "", Addr::Unix(_)) => "localhost".into(),
+            ("", name, _) | (name, ..) => name.into(),
         }
     }
 }

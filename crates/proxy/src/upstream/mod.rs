@@ -27,8 +27,8 @@ use crate::http::Side;
 use crate::snapshot::Connectors;
 use connection::Counted;
 pub(crate) use connection::{Connection, Held};
-pub(crate) use dial::Wanted;
 use dial::Way;
+pub(crate) use dial::{Speaks, Wanted};
 pub(crate) use failure::{ConnectFailure, Lack, SPEAKS_HTTP2};
 pub(crate) use http2::Place;
 use phases::CONNECT;
@@ -120,6 +120,15 @@ impl Upstream {
             connect_timeout: nanos(config.connect_timeout),
             cluster,
         }
+    }
+
+    /// Whether it serves for this cluster, reached in this way.
+    pub(crate) fn is_to(&self, cluster: &Arc<Cluster>, by: &Option<Arc<Connectors>>) -> bool {
+        let same_way = match (&self.connectors, by) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        Arc::ptr_eq(&self.cluster, cluster) && same_way
     }
 
     /// How a socket for datagrams to an endpoint is made.
