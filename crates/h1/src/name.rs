@@ -32,6 +32,7 @@ pub enum Name {
     Upgrade,
     UserAgent,
     Via,
+    XForwardedClientCert,
     XForwardedFor,
     XForwardedHost,
     XForwardedProto,
@@ -57,6 +58,7 @@ impl Name {
             15 => &[Self::AcceptEncoding, Self::XForwardedFor],
             16 => &[Self::ContentEncoding, Self::ProxyConnection, Self::XForwardedHost],
             17 => &[Self::TransferEncoding, Self::XForwardedProto],
+            23 => &[Self::XForwardedClientCert],
             _ => return Self::Other,
         };
         let (first, last) = ends(bytes);
@@ -100,6 +102,7 @@ impl Name {
             Self::Upgrade => "upgrade",
             Self::UserAgent => "user-agent",
             Self::Via => "via",
+            Self::XForwardedClientCert => "x-forwarded-client-cert",
             Self::XForwardedFor => "x-forwarded-for",
             Self::XForwardedHost => "x-forwarded-host",
             Self::XForwardedProto => "x-forwarded-proto",
@@ -149,6 +152,7 @@ const ALL: &[Name] = &[
     Name::Upgrade,
     Name::UserAgent,
     Name::Via,
+    Name::XForwardedClientCert,
     Name::XForwardedFor,
     Name::XForwardedHost,
     Name::XForwardedProto,

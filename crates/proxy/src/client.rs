@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use rosn_config::checked;
 use rosn_net::ConnInfo;
 use rosn_tls::Session;
 
@@ -12,6 +13,19 @@ pub(crate) struct ClientInfo {
     pub(crate) conn: ConnInfo,
     /// What was agreed on by TLS, where this listener terminates it.
     pub(crate) tls: Option<Session>,
+}
+
+impl ClientInfo {
+    /// Whether nobody on the way can read what the client says: TLS of the listener, or of its transport.
+    pub(crate) fn is_secure(&self, listener: &checked::Listener) -> bool {
+        let by_transport = listener.stream.as_ref().is_some_and(|settings| settings.tls.is_some());
+        self.tls.is_some() || by_transport
+    }
+
+    /// `https` where it is, else `http`.
+    pub(crate) fn scheme(&self, listener: &checked::Listener) -> &'static str {
+        if self.is_secure(listener) { "https" } else { "http" }
+    }
 }
 
 impl Deref for ClientInfo {

@@ -102,6 +102,25 @@ variables! {
     UpstreamCluster = "upstream_cluster",
     /// The name the client asked for by SNI.
     RequestedServerName = "requested_server_name",
+    /// The version of TLS that the client speaks: `TLSv1.3`.
+    DownstreamTlsVersion = "downstream_tls_version",
+    /// The cipher suite that was agreed on with the client, as OpenSSL calls it.
+    DownstreamTlsCipher = "downstream_tls_cipher",
+    /// Whose certificate the client has shown: `CN=a,O=b`. This and what follows also where it was not verified
+    /// (`require_client_cert` alone).
+    DownstreamPeerSubject = "downstream_peer_subject",
+    /// Who issued the client's certificate.
+    DownstreamPeerIssuer = "downstream_peer_issuer",
+    /// The serial number of the client's certificate, in hexadecimal.
+    DownstreamPeerSerial = "downstream_peer_serial",
+    /// The URIs in the client's certificate, with commas.
+    DownstreamPeerUriSan = "downstream_peer_uri_san",
+    /// The DNS names in the client's certificate, with commas.
+    DownstreamPeerDnsSan = "downstream_peer_dns_san",
+    /// SHA-256 of the client's certificate, in hexadecimal.
+    DownstreamPeerFingerprint256 = "downstream_peer_fingerprint_256",
+    /// The client's certificate, as URL-encoded PEM.
+    DownstreamPeerCert = "downstream_peer_cert",
     /// The route's name.
     RouteName = "route_name",
     /// The time limit of a try, in milliseconds.

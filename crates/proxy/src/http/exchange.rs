@@ -196,7 +196,7 @@ impl Exchange<'_> {
         if !route.name().is_empty() {
             self.record.route = Some(Arc::clone(route.name()));
         }
-        if route.require_tls() {
+        if route.require_tls() && !self.connection.info.is_secure(&listener.config) {
             return self.redirect_to_tls().await;
         }
         match route.action() {
@@ -219,7 +219,8 @@ impl Exchange<'_> {
                 let request = self.request_bytes();
                 let head = &self.slot.head;
                 let (host, path) = (head.authority(request), head.path_and_query(request));
-                redirect.location("http", host, path, &mut location);
+                let scheme = self.connection.info.scheme(&listener.config);
+                redirect.location(scheme, host, path, &mut location);
                 let routed = Some((route, listener));
                 let field = Some(("Location", &*location));
                 let next = self.reply_with(redirect.status, b"", field, routed).await;

@@ -369,23 +369,25 @@ async fn obtain(
     let fresh = tried.fresh || sending.switch == Switch::ConnectHere;
     let reuse = if fresh { Reuse::No } else { Reuse::Idle { probe } };
     let connection = &*exchange.connection;
+    let speaks = match sending.switch {
+        Switch::ConnectHere => Speaks::Bytes,
+        _ if sending.protocol == Protocol::Http2 => Speaks::Http2,
+        _ => Speaks::Http1,
+    };
     let wanted = Wanted {
         worker: &connection.worker,
         client: &connection.info,
         timer: &connection.timer,
         deadline,
         phases: &mut exchange.record.phases,
-        speaks: match sending.switch {
-            Switch::ConnectHere => Speaks::Bytes,
-            _ => Speaks::Http1,
-        },
+        speaks,
     };
-    let result = match &sending.switch {
-        switch if sending.protocol == Protocol::Http2 && *switch != Switch::ConnectHere => {
-            let upgrades = matches!(switch, Switch::Upgrade(_));
+    let result = match speaks {
+        Speaks::Http2 => {
+            let upgrades = matches!(sending.switch, Switch::Upgrade(_));
             sending.upstream.obtain_stream(endpoint, upgrades, wanted).await
         }
-        _ => sending.upstream.obtain(endpoint, reuse, wanted).await,
+        Speaks::Http1 | Speaks::Bytes => sending.upstream.obtain(endpoint, reuse, wanted).await,
     };
     if result.is_err() {
         tried.endpoints.push(endpoint.id());

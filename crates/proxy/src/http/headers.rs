@@ -85,7 +85,8 @@ impl HeaderList {
         self.entries.iter().position(|entry| self.is_named(entry, head, name))
     }
 
-    fn remove(&mut self, head: Fields<'_>, name: &[u8]) {
+    /// Removes all fields of that name.
+    pub(crate) fn remove(&mut self, head: Fields<'_>, name: &[u8]) {
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| !self.is_named(entry, head, name));
         self.entries = entries;

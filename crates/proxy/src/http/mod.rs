@@ -1,6 +1,7 @@
 //! HTTP/1.1 on the downstream side: one task serves one connection, request after request.
 
 mod attempt;
+mod client_cert;
 mod connect;
 mod converse;
 pub(crate) mod exchange;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosn_cluster::Endpoint;
-use rosn_config::checked::{self, Network};
+use rosn_config::checked;
 use rosn_config::{Variable, Variables};
 use rosn_h1::RequestHead;
 use rosn_net::PeerAddr;
@@ -133,6 +133,7 @@ impl Variables for View<'_> {
             _ => {
                 self.write_time(variable, out)
                     || self.write_connection(variable, out)
+                    || self.write_tls(variable, out)
                     || self.write_request(variable, out)
                     || self.write_outcome(variable, out)
                     || self.write_upstream(variable, out)
@@ -186,8 +187,43 @@ impl View<'_> {
                 put(out, Some(b"Http1"))
             }
             Variable::Scheme | Variable::RequestScheme => {
-                debug_assert!(self.listener.network != Network::Udp);
-                put(out, Some(b"http"))
+                put(out, Some(self.info.scheme(self.listener).as_bytes()))
+            }
+            _ => false,
+        }
+    }
+
+    /// What TLS says of the client.
+    fn write_tls(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        let Some(session) = &self.info.tls else { return false };
+        match variable {
+            Variable::RequestedServerName => {
+                return put(out, session.server_name().map(str::as_bytes));
+            }
+            Variable::DownstreamTlsVersion => {
+                return session.version().is_some_and(|version| show(out, version));
+            }
+            Variable::DownstreamTlsCipher => {
+                return session.cipher_suite().is_some_and(|suite| show(out, suite));
+            }
+            _ => {}
+        }
+        let Some(peer) = session.peer_certificate() else { return false };
+        match variable {
+            Variable::DownstreamPeerFingerprint256 => return show(out, peer.fingerprint_hex()),
+            Variable::DownstreamPeerCert => return show(out, peer.pem_url_encoded()),
+            _ => {}
+        }
+        let Some(facts) = peer.facts() else { return false };
+        match variable {
+            Variable::DownstreamPeerSubject => show(out, &facts.subject),
+            Variable::DownstreamPeerIssuer => show(out, &facts.issuer),
+            Variable::DownstreamPeerSerial => show(out, &facts.serial),
+            Variable::DownstreamPeerUriSan => {
+                !facts.uris.is_empty() && show(out, facts.uris.join(","))
+            }
+            Variable::DownstreamPeerDnsSan => {
+                !facts.dns_names.is_empty() && show(out, facts.dns_names.join(","))
             }
             _ => false,
         }

@@ -4,11 +4,13 @@ use rosn_cluster::Endpoint;
 use rosn_config::checked::HostRewrite;
 use rosn_h1::{Framing, Method, Name};
 
+use super::client_cert::{self, Forwarded};
 use super::exchange::Exchange;
 use super::forward::Sending;
 use super::headers::Fields;
 use super::side::Writer;
 use super::tunnel::Switch;
+use crate::snapshot::Service;
 use crate::upstream;
 
 /// Encodes the head of the request for an endpoint. Made anew for each try, always from the head as the
@@ -43,10 +45,22 @@ pub(super) fn encode_request(
         out.extend_from_slice(host);
         out.extend_from_slice(b"\r\n");
     }
-    let skip = |name| name == Name::Host && host.is_some();
     let from = Fields { bytes: request, fields: head.fields() };
+    let forwarded = forwarded(exchange, sending, from);
+    if let Some(value) = &forwarded.value {
+        out.extend_from_slice(b"x-forwarded-client-cert: ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    let skip = |name| match name {
+        Name::Host => host.is_some(),
+        _ => client_cert::is_one(name) && !forwarded.keeps,
+    };
     if !sending.route.request_edits().is_empty() {
         list.load(head.fields());
+        if !forwarded.keeps {
+            list.remove(from, Name::XForwardedClientCert.as_str().as_bytes());
+        }
         let view = exchange.view(sending.listener);
         list.edit(from, sending.route.request_edits(), &view);
         list.encode(from, skip, &mut out);
@@ -64,6 +78,15 @@ pub(super) fn encode_request(
     exchange.slot.list = list;
     let stays_open = !matches!(sending.switch, Switch::None);
     up.side.writer(out, tail, framing, stays_open)
+}
+
+/// What becomes of `x-forwarded-client-cert`.
+fn forwarded(exchange: &Exchange<'_>, sending: &Sending<'_>, request: Fields<'_>) -> Forwarded {
+    let listener = sending.listener;
+    let Service::Http { proxy, .. } = &listener.service else { return Forwarded::default() };
+    let by = listener.tls.as_ref().and_then(|tls| tls.uri.as_deref());
+    let session = exchange.connection.info.tls.as_ref();
+    Forwarded::new(&proxy.client_cert, session, by, request)
 }
 
 /// The Host to send, where it is not the client's own field.

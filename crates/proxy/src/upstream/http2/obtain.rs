@@ -19,7 +19,7 @@ use super::pool::Pool;
 use crate::context::Worker;
 use crate::upstream::failure::HTTP2;
 use crate::upstream::{
-    self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Took, Upstream, Wanted, count, nanos,
+    self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Speaks, Took, Upstream, Wanted, count, nanos,
 };
 
 /// What the `h2` crate takes for the number of streams before the endpoint has said it: no number that can be said.
@@ -78,7 +78,7 @@ impl Upstream {
         settled: bool,
         wanted: Wanted<'_>,
     ) -> Result<Place, ConnectFailure> {
-        let Wanted { worker, client, timer, deadline, phases } = wanted;
+        let Wanted { worker, client, timer, deadline, phases, .. } = wanted;
         let own = pool.waiting.enter();
         let failures = pool.failures.get();
         let begin = worker.clock.now();
@@ -199,7 +199,14 @@ impl Opening {
         let permit = permit.take().expect("it is opened once");
         let timer = worker.wheel.timer();
         let mut phases = Phases::default();
-        let wanted = Wanted { worker, client, timer: &timer, deadline: NEVER, phases: &mut phases };
+        let wanted = Wanted {
+            worker,
+            client,
+            timer: &timer,
+            deadline: NEVER,
+            phases: &mut phases,
+            speaks: Speaks::Http2,
+        };
         let mut opened = upstream.dial(endpoint, permit, wanted).await?;
         let (id, local) = (opened.id, opened.local_addr());
         let (stream, counted) = opened.into_socket().expect("it was dialed");

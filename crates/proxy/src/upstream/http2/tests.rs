@@ -28,7 +28,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use super::Place;
 use crate::context::{Shared, Worker};
 use crate::snapshot::Snapshot;
-use crate::upstream::{ConnectFailure, NEVER, Phases, Upstream, Wanted};
+use crate::upstream::{ConnectFailure, NEVER, Phases, Speaks, Upstream, Wanted};
 
 /// How long a test waits for what has to come; it is no measure of anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,13 +64,14 @@ impl Fixture {
         let cluster = Cluster::new(Arc::new(config), 1, Arc::new(Unexported { shards: 1 }));
         let limits = Default::default();
         let clusters = vec![Arc::clone(&cluster)];
-        let snapshot = Snapshot { version: 1, limits, listeners: vec![], clusters };
+        let snapshot =
+            Snapshot { version: 1, limits, listeners: vec![], clusters, connectors: vec![None] };
         let transports = Arc::new(Registry::with_builtin());
         let stats = Arc::new(Sharded::new(1));
         let shared = Arc::new(Shared::new(stats, 1, transports, Environment::system()));
         let worker = Worker::new(0, 1, Arc::clone(&shared), Arc::new(snapshot));
         spawn_local(turn(Rc::clone(&worker)));
-        let upstream = Rc::new(Upstream::new(cluster, 0, 7, &shared));
+        let upstream = Rc::new(Upstream::new(cluster, None, 0, 7, &shared));
         Self { worker, upstream }
     }
 
@@ -92,6 +93,7 @@ impl Fixture {
             timer: &self.worker.wheel.timer(),
             deadline: self.worker.clock.refresh().saturating_add(time),
             phases: &mut phases,
+            speaks: Speaks::Http2,
         };
         let endpoint = Arc::clone(&self.upstream.cluster.endpoints().endpoints()[0]);
         let place = self.upstream.place(&endpoint, false, wanted).await;
