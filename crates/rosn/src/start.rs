@@ -139,6 +139,7 @@ fn line(listener: &Listener) -> (String, String, String) {
         Service::Tcp(_) => "tcp".into(),
         Service::Udp(_) => "udp".into(),
     };
+    let what = if listener.tls.is_some() { format!("{what} over TLS") } else { what };
     let what = match listener.stream.as_deref().filter(|settings| !settings.is_plain()) {
         Some(settings) => format!("{what} over {}", way(settings)),
         None => what,

@@ -5,6 +5,7 @@
 //! together lives in other crates; here is only who gets what.
 
 mod build;
+mod certificates;
 mod control;
 mod health;
 mod hooks;

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::Options;
 use crate::build::Builder;
+use crate::certificates;
 use crate::control::{Process, lock};
 use crate::hooks::Hooks;
 use crate::limits;
@@ -73,6 +74,7 @@ async fn control(options: Options, started: impl FnOnce(&Config)) -> Result<(), 
     let config = Arc::clone(&lock(&process.current).config);
     info!(pid = std::process::id(), version = process.version, "rosn has started");
     started(&config);
+    tokio::spawn(certificates::follow(Arc::clone(&process)));
     if let Some(watched) = watched {
         tokio::spawn(follow(Arc::clone(&process), watched));
     }

@@ -1,5 +1,6 @@
 //! `tls_context` as TLS takes it: what answers the handshakes of a listener, and what begins those with a cluster.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -151,6 +152,17 @@ fn client_options(context: &TlsContext, alpn: &[&str]) -> Result<ClientOptions, 
         session_resumption: true,
         ..ClientOptions::default()
     })
+}
+
+/// The files that a context names.
+pub(crate) fn files(context: &TlsContext) -> Vec<PathBuf> {
+    let pair = context.certificate.iter().flat_map(|pair| [&pair.chain, &pair.key]);
+    let pems = pair.chain(&context.ca).filter_map(|pem| match pem {
+        checked::Pem::File(path) => Some(path.clone()),
+        checked::Pem::Inline(_) => None,
+    });
+    let ocsp = context.certificate.as_ref().and_then(|certificate| certificate.ocsp.clone());
+    pems.chain(ocsp).collect()
 }
 
 fn pairs(context: &TlsContext) -> Vec<KeyPair> {

@@ -24,10 +24,15 @@ impl Watch {
         Self { paths, seen }
     }
 
+    /// Whether it follows these.
+    pub(crate) fn is_of(&self, paths: &[PathBuf]) -> bool {
+        self.paths == paths
+    }
+
     /// Follows these from now on. Where they are the same as before, nothing that happens in the
     /// meantime is missed.
     pub(crate) fn follow(&mut self, paths: &[PathBuf]) {
-        if self.paths != paths {
+        if !self.is_of(paths) {
             *self = Self::new(paths.to_vec());
         }
     }

@@ -37,6 +37,7 @@ fn a_slow_beginning() {
         json!({ "downstream_protocol": "Http1,Http2", "upstream_protocol": "Http1" }),
         json!({}),
     );
+    // One client after the other: each is gone when the next comes.
     let mut client = Client::connect(site.port);
     for byte in b"PUT /a HTTP/1.1\r\nHost: a\r\n\r\n" {
         client.send([*byte]);
@@ -44,17 +45,17 @@ fn a_slow_beginning() {
     }
     assert!(client.read_response().text().starts_with("PUT /a\n"));
     // The preface of HTTP/2, and SETTINGS in answer to it.
-    let mut client = Client::connect(site.port);
+    client = Client::connect(site.port);
     for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0" {
         client.send([*byte]);
         std::thread::yield_now();
     }
     assert_eq!(client.read_exact(4)[3], 4, "SETTINGS");
     // No protocol begins so.
-    let mut client = Client::connect(site.port);
+    client = Client::connect(site.port);
     client.send(b"\0\x01\x02");
     assert!(client.read_to_end().is_empty());
-    let mut client = Client::connect(site.port);
+    client = Client::connect(site.port);
     client.send(b"hello\r\n\r\n");
     assert_eq!(client.read_response().status, 400);
     drop(client);

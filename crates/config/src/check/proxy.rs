@@ -11,19 +11,19 @@ use crate::text::Span;
 use super::listener::Scope;
 use super::{missing, not_yet, tunnel};
 
-/// The protocols by MOSN's names, in the order in which `Auto` means them.
-const PROTOCOLS: [(&str, Protocol); 7] = [
-    ("Http1", Protocol::Http1),
-    ("Http2", Protocol::Http2),
-    ("bolt", Protocol::Bolt),
-    ("boltv2", Protocol::BoltV2),
-    ("dubbo", Protocol::Dubbo),
-    ("dubbo-thrift", Protocol::DubboThrift),
-    ("tars", Protocol::Tars),
+/// The protocols, in the order in which `Auto` means them.
+const PROTOCOLS: [Protocol; 7] = [
+    Protocol::Http1,
+    Protocol::Http2,
+    Protocol::Bolt,
+    Protocol::BoltV2,
+    Protocol::Dubbo,
+    Protocol::DubboThrift,
+    Protocol::Tars,
 ];
 
 fn protocol_names() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.iter().map(|(name, _)| *name).chain(["Auto", "X"])
+    PROTOCOLS.iter().map(|protocol| protocol.as_str()).chain(["Auto", "X"])
 }
 
 pub(super) fn proxy(
@@ -166,10 +166,10 @@ fn protocols(text: &str, span: Span, context: &mut Context<'_>) -> Option<Vec<Pr
     let mut all = Vec::new();
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         if name == "Auto" {
-            all = PROTOCOLS.iter().map(|(_, protocol)| *protocol).collect();
+            all = PROTOCOLS.to_vec();
             break;
         }
-        let Some((_, protocol)) = PROTOCOLS.iter().find(|(known, _)| *known == name) else {
+        let Some(protocol) = PROTOCOLS.iter().find(|known| known.as_str() == name) else {
             unknown(name, span, context);
             return None;
         };
@@ -207,7 +207,7 @@ pub(super) fn upstream_protocol(
     if matches!(name, "Auto" | "X") || name.contains(',') {
         return None;
     }
-    let Some((_, protocol)) = PROTOCOLS.iter().find(|(known, _)| *known == name) else {
+    let Some(protocol) = PROTOCOLS.iter().find(|known| known.as_str() == name) else {
         unknown(name, span, context);
         return None;
     };

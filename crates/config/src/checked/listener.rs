@@ -1,5 +1,6 @@
 //! Listeners and what they do with a connection.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -212,7 +213,26 @@ pub enum Protocol {
     Tars,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Protocol {
+    /// MOSN's name: `Http1`, `dubbo-thrift`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "Http1",
+            Self::Http2 => "Http2",
+            Self::Bolt => "bolt",
+            Self::BoltV2 => "boltv2",
+            Self::Dubbo => "dubbo",
+            Self::DubboThrift => "dubbo-thrift",
+            Self::Tars => "tars",
+        }
+    }
+
     /// What TLS offers for these protocols (ALPN), the most wanted first; none where one of them has no name there.
     pub fn alpn(protocols: &[Self]) -> Vec<&'static str> {
         let name = |protocol| match protocol {

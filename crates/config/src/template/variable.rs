@@ -78,7 +78,7 @@ variables! {
     BytesSent = "bytes_sent",
     /// Bytes of body received from the client.
     BytesReceived = "bytes_received",
-    /// The protocol the client speaks: `Http1`.
+    /// The protocol the client speaks: `Http1` or `Http2`.
     Protocol = "protocol",
     /// The status of the response.
     ResponseCode = "response_code",

@@ -86,6 +86,7 @@ pub(crate) async fn run(
         let why = format!("not yet active: upstream protocol {protocol:?}");
         return fail(exchange, Failure::Connect(ConnectFailure::Inactive(why))).await;
     }
+    exchange.record.upstream_protocol = Some(protocol);
     let switch = {
         let (head, bytes) = (&exchange.slot.head, exchange.request_bytes());
         Switch::of(head, bytes, &forward.tunnel, &proxy.tunnel)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosn_cluster::Endpoint;
-use rosn_config::checked;
+use rosn_config::checked::{self, Protocol};
 use rosn_config::{Variable, Variables};
 use rosn_h1::RequestHead;
 use rosn_net::PeerAddr;
@@ -53,6 +53,8 @@ pub(crate) struct Record {
     /// When the last byte moved between rosn and the upstream; 0 = not yet.
     pub(crate) upstream_end: u64,
     pub(crate) upstream: Option<Rc<Upstream>>,
+    /// What is spoken to the upstream.
+    pub(crate) upstream_protocol: Option<Protocol>,
     pub(crate) route: Option<Arc<str>>,
     /// Why the upstream failed.
     pub(crate) failure: Option<String>,
@@ -125,7 +127,8 @@ pub(crate) struct View<'a> {
 impl Variables for View<'_> {
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
         match variable {
-            Variable::Http1(inner) => self.write(inner, out),
+            Variable::Http1(inner) => !self.record.http2 && self.write(inner, out),
+            Variable::Http2(inner) => self.record.http2 && self.write(inner, out),
             Variable::RequestHeader(name) => put(out, self.header(name)),
             Variable::ResponseHeader(name) => put(out, self.response.and_then(|r| r.find(name))),
             Variable::RequestArg(name) => put(out, self.query().and_then(|query| arg(query, name))),
@@ -183,8 +186,8 @@ impl View<'_> {
             Variable::ListenerPort => {
                 self.listener.address.port().is_some_and(|port| show(out, port))
             }
-            Variable::Protocol | Variable::DownstreamProtocol | Variable::UpstreamProtocol => {
-                put(out, Some(b"Http1"))
+            Variable::Protocol | Variable::DownstreamProtocol => {
+                put(out, Some(if self.record.http2 { b"Http2" } else { b"Http1" }))
             }
             Variable::Scheme | Variable::RequestScheme => {
                 put(out, Some(self.info.scheme(self.listener).as_bytes()))
@@ -297,6 +300,9 @@ impl View<'_> {
             }
             Variable::UpstreamCluster => {
                 put(out, record.upstream.as_ref().map(|u| u.cluster.name().as_bytes()))
+            }
+            Variable::UpstreamProtocol => {
+                record.upstream_protocol.is_some_and(|protocol| show(out, protocol))
             }
             Variable::UpstreamTransportFailureReason => {
                 put(out, record.failure.as_deref().map(str::as_bytes))
