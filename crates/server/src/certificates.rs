@@ -29,8 +29,7 @@ pub(crate) async fn follow(process: Arc<Process>) {
         let snapshot = Arc::clone(&lock(&process.current).snapshot);
         certificates.follow(&snapshot, &process.registry);
         if certificates.look(SystemTime::now()) {
-            info!("a certificate that could not be loaded has changed on disk");
-            let _ = process.reload_now(); // the log has said how it went
+            process.rebuild();
         }
     }
 }
@@ -106,7 +105,7 @@ impl Certificates {
         }
     }
 
-    /// Reads again what has changed. True where what could not be loaded has: the configuration is to be loaded again.
+    /// Reads again what has changed. True where what could not be loaded has: the snapshot is to be built again.
     fn look(&mut self, now: SystemTime) -> bool {
         let mut is_wanted = false;
         for followed in &mut self.all {
@@ -130,7 +129,8 @@ impl Followed {
     fn look(&mut self) -> bool {
         let has_changed = self.watch.has_changed();
         if matches!(self.made, Made::Nothing) {
-            return has_changed;
+            let was_fresh = std::mem::replace(&mut self.state, State::Read) == State::Fresh;
+            return has_changed || was_fresh;
         }
         if !has_changed && self.state == State::Read {
             return false;

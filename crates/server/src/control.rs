@@ -11,6 +11,7 @@ use rosn_telemetry::{Log, Registry, Writer};
 use rosn_worker::Workers;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::warn;
 
 use crate::Load;
 use crate::build::Builder;
@@ -54,6 +55,15 @@ impl Process {
                 text: "the process is stopping".to_owned(),
                 json: json!({ "error": "the process is stopping" }),
             }),
+        }
+    }
+
+    /// Builds the snapshot of the configuration in force again, because of what is beside it.
+    pub(crate) fn rebuild(&self) {
+        let workers = lock(&self.workers);
+        let Some(workers) = &*workers else { return };
+        if let Err(fault) = lock(&self.current).rebuild(&self.builder, workers) {
+            warn!("{fault}");
         }
     }
 

@@ -95,6 +95,12 @@ impl Current {
         }
     }
 
+    /// Builds the snapshot of the same configuration again, and puts it into force.
+    pub(crate) fn rebuild(&mut self, builder: &Builder, workers: &Workers) -> Result<(), String> {
+        let (config, raw) = ((*self.config).clone(), (*self.raw).clone());
+        self.apply(config, raw, builder, workers)
+    }
+
     fn apply(
         &mut self,
         config: Config,

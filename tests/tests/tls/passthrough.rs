@@ -59,7 +59,7 @@ fn a_name_that_no_route_has() {
     listener["filter_chains"][0]["filters"][0]["config"] = json!({ "routes": routes });
     let rosn = Rosn::start(&config(&[listener], &[], &[cluster("one", &[1])]));
     assert!(curl(port, &authority, "two.test", &[]).contains("curl: ("));
-    assert!(rosn.log().contains("two.test"), "{}", rosn.log());
+    rosn_tests::wait_until("it is logged", || rosn.log().contains("two.test"));
     rosn.settled();
 }
 

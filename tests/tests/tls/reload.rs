@@ -32,6 +32,9 @@ fn a_rotation_keeps_connections() {
     let pair = authority.leaf(&["one.test"]);
     let site = Site::secure(pair.context(json!({})));
     let first = serial(site.port);
+    let labels = [("listener", "site"), ("file", pair.certificate.to_str().unwrap())];
+    let expiry = || site.rosn.metric("tls_certificate_expiry_seconds", &labels);
+    wait_until("its files are followed", || expiry() > 1e9);
     let (client, mut asks) = connected(site.port);
     wait_until("it is connected", || site.rosn.active().0 == 1);
     // As Kubernetes does it: the certificate and the key do not come at the same moment.
@@ -42,9 +45,7 @@ fn a_rotation_keeps_connections() {
     asks.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     let answer = client.wait_with_output().unwrap();
     assert!(text(&answer).contains("GET /"), "the old connection goes on");
-    assert!(site.rosn.log().contains("were read again"), "{}", site.rosn.log());
-    let labels = [("listener", "site"), ("file", pair.certificate.to_str().unwrap())];
-    assert!(site.rosn.metric("tls_certificate_expiry_seconds", &labels) > 1e9);
+    wait_until("it is said", || site.rosn.log().contains("were read again"));
 }
 
 /// A broken file is a warning, and the old certificate stays.

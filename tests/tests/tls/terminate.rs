@@ -152,5 +152,5 @@ fn fall_back_to_plain_text() {
     std::fs::remove_file(&pair.key).unwrap();
     let site = Site::secure(pair.context(json!({ "fall_back": true })));
     assert_eq!(rosn_tests::client::Client::connect(site.port).get("/").status, 200);
-    assert!(site.rosn.log().contains("it speaks plain text"), "{}", site.rosn.log());
+    rosn_tests::wait_until("it is said", || site.rosn.log().contains("it speaks plain text"));
 }
