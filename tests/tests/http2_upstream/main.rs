@@ -5,6 +5,7 @@ mod chains;
 mod connections;
 mod failures;
 mod messages;
+mod tls;
 mod tunnels;
 
 use rosn_tests::client::Client;

@@ -224,7 +224,7 @@ impl Opening {
             streams: settings.max_concurrent_streams.max(1) as usize,
             requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
         };
-        let is_secure = is_secure(upstream);
+        let is_secure = is_secure(upstream, endpoint);
         let opened =
             Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
@@ -254,10 +254,11 @@ pub(super) fn no_http2(endpoint: &Endpoint, cause: io::Error) -> ConnectFailure 
     TransportError::Handshake { transport, phase, addr, cause }.into()
 }
 
-/// Whether what is said to the cluster is encrypted.
-fn is_secure(upstream: &Upstream) -> bool {
+/// Whether what is said to the endpoint is encrypted.
+fn is_secure(upstream: &Upstream, endpoint: &Endpoint) -> bool {
     let config = upstream.cluster.config();
-    config.tls.is_some() || config.stream.as_ref().is_some_and(|settings| settings.tls.is_some())
+    (config.tls.is_some() && !endpoint.is_plain())
+        || config.stream.as_ref().is_some_and(|settings| settings.tls.is_some())
 }
 
 fn builder(upstream: &Upstream, worker: &Worker) -> h2::client::Builder {
