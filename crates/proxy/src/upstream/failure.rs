@@ -118,7 +118,7 @@ impl ConnectFailure {
                 "is the host up, and do firewalls let it pass? Else raise `connect_timeout`"
             }
             details::UPSTREAM_TLS_FAILURE => {
-                "compare the TLS settings in the cluster's `stream_settings` with the endpoint's certificate"
+                "compare the cluster's TLS settings with the certificate and the protocols of the endpoint"
             }
             details::UPSTREAM_HANDSHAKE_FAILURE | details::UPSTREAM_HANDSHAKE_TIMEOUT
                 if self.is_of_http2() =>
