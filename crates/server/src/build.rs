@@ -157,7 +157,7 @@ impl Builder {
         let Some(tls) = &listener.tls else { return Ok(None) };
         let old = before.and_then(|before| before.listener(&listener.name));
         let is_same = |old: &Arc<Listener>| old.config.tls == listener.tls && alike(old, listener);
-        let old = old.filter(|old| is_same(*old)).and_then(|old| old.tls.as_ref());
+        let old = old.filter(|old| is_same(old)).and_then(|old| old.tls.as_ref());
         let made = match old {
             Some(old) => old.acceptor.reload().map(|()| old.clone()),
             None => tls::termination(tls, &listener.service, &self.tickets),

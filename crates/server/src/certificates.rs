@@ -43,10 +43,12 @@ struct Certificates {
     reminded: Option<SystemTime>,
 }
 
+/// Such as `listener`, and its name: for the log, and labels of the metrics.
+type Owner = (&'static str, Arc<str>);
+
 /// What was made of some files.
 struct Followed {
-    /// Such as `listener`, and its name: for the log, and labels of the metrics.
-    whose: (&'static str, Arc<str>),
+    whose: Owner,
     made: Made,
     watch: Watch,
     state: State,
@@ -210,7 +212,7 @@ fn expiries(used: &[UsedCertificate]) -> Vec<(String, i64)> {
 }
 
 /// Who uses what, made of which files.
-fn used(snapshot: &Snapshot) -> Vec<((&'static str, Arc<str>), Made, Vec<PathBuf>)> {
+fn used(snapshot: &Snapshot) -> Vec<(Owner, Made, Vec<PathBuf>)> {
     let listeners = snapshot.listeners.iter().filter_map(|listener| {
         let (made, files) = match (&listener.tls, &listener.config.tls) {
             (Some(tls), _) => (Made::Acceptor(tls.acceptor.clone()), tls.acceptor.files()),

@@ -75,8 +75,7 @@ pub(super) fn guess(bytes: &[u8], protocols: &[Protocol], strict: bool, is_all: 
         if METHODS.iter().any(|method| is_one(method)) {
             return Guess::Is(Protocol::Http1);
         }
-        let may_be = |method: &&[u8]| method.starts_with(bytes);
-        may_be_more |= METHODS.iter().any(|method| may_be(&method));
+        may_be_more |= METHODS.iter().any(|method| method.starts_with(bytes));
     }
     if may_be_more && !is_all {
         return Guess::More;
