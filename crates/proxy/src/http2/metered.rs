@@ -15,7 +15,7 @@ use crate::snapshot::Listener;
 use crate::stats::DownstreamStats;
 
 /// Bytes that a connection may read before other tasks have their turn: frames may be small and many.
-const TURN: usize = 64 << 10;
+const TURN: usize = 32 << 10;
 
 /// Counts what is read and written, keeps when something was last read, and outlives the connection above it.
 pub(super) struct Metered {
