@@ -25,6 +25,8 @@ pub(crate) struct Http2Stream {
     receiver: Option<RecvStream>,
     /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
     unread: Bytes,
+    /// The response that was sent says no.
+    is_refused: bool,
 }
 
 /// This end's direction.
@@ -60,6 +62,7 @@ impl Http2Stream {
             upgrade: None,
             receiver: Some(request),
             unread: Bytes::new(),
+            is_refused: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Http2Stream {
             upgrade: None,
             receiver: None,
             unread: Bytes::new(),
+            is_refused: false,
         }
     }
 
@@ -137,6 +141,7 @@ impl Http2Stream {
         match std::mem::replace(&mut self.sender, Sender::Gone) {
             Sender::Response(mut respond) => {
                 let response = head::response(text).ok_or_else(invalid_head)?;
+                self.is_refused = response.status().as_u16() >= 400;
                 self.sender = Sender::Open(respond.send_response(response, is_all).map_err(other)?);
             }
             Sender::Request(mut sender, scheme) => {
@@ -279,6 +284,23 @@ impl Http2Stream {
             }
         }
         count
+    }
+
+    /// Reads and drops what still comes of a request that was refused, as long as there is something `left` to read.
+    /// Ready when no more has to be waited for.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        let Some(receiver) = &mut self.receiver else { return Poll::Ready(()) };
+        let mut dropped = std::mem::take(&mut self.unread).len();
+        while self.is_refused && *left > 0 && !receiver.is_end_stream() {
+            // It fails only where the stream is gone, which the next call says.
+            let _ = receiver.flow_control().release_capacity(dropped);
+            *left = left.saturating_sub(dropped);
+            match ready!(receiver.poll_data(cx)) {
+                Some(Ok(data)) => dropped = data.len(),
+                _ => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Whether the peer has reset the stream, or its connection is gone.

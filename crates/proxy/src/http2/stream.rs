@@ -1,19 +1,25 @@
 //! One stream of a connection: a request and its response, as an exchange like any other.
 
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
+use rosn_base::Timer;
 use tracing::debug;
 
 use super::Shared;
 use super::request::{self, Refused};
 use crate::context::Serving;
+use crate::goodbye::GOODBYE;
 use crate::h2::Http2Stream;
 use crate::http::{Connection, End, Next, Side, exchange, tunnel};
+
+/// Bytes of a request that are read, and dropped, behind its response.
+const LINGER: usize = 1 << 20;
 
 /// A stream whose task has not ended.
 struct Live {
@@ -65,10 +71,7 @@ async fn serve(
             Next::KeepAlive => End::Close,
             Next::End(end) => end,
         },
-        Err(Refused::Status(status, why)) => {
-            shared.came_to_nothing(live.id, why);
-            exchange::refuse(&mut connection, status, why).await
-        }
+        Err(Refused::Status(status, why)) => exchange::refuse(&mut connection, status, why).await,
         Err(Refused::Malformed(why)) => {
             shared.came_to_nothing(live.id, why);
             shared.worker.give_slot(slot);
@@ -79,13 +82,14 @@ async fn serve(
         }
     };
     shared.worker.give_slot(slot);
-    finish(live, connection, end);
+    finish(live, connection, end).await;
 }
 
 /// Ends the stream as its exchange has ended.
-fn finish(live: Live, connection: Connection, end: End) {
+async fn finish(live: Live, connection: Connection, end: End) {
     let Connection { client, timer, .. } = connection;
     let Side::Http2(mut stream) = client else { return };
+    let mut none = Context::from_waker(Waker::noop());
     match end {
         End::Tunnel(opening) => {
             let info = &live.shared.info;
@@ -93,18 +97,31 @@ fn finish(live: Live, connection: Connection, end: End) {
                 tokio::task::spawn_local(tunnel::serve(opening, stream, timer, live));
             }
         }
-        // Dropping it says NO_ERROR where the client still sends, and CANCEL where not all was said.
-        End::Close | End::Linger | End::Reset => {
-            let mut none = Context::from_waker(Waker::noop());
-            if stream.poll_gone(&mut none).is_ready() {
-                live.shared.came_to_nothing(live.id, "it was reset");
-            } else if matches!(end, End::Reset) {
-                stream.reset(Reason::INTERNAL_ERROR);
-            } else {
-                live.shared.credit.borrow_mut().earn();
-            }
+        _ if stream.poll_gone(&mut none).is_ready() => {
+            live.shared.came_to_nothing(live.id, "it was reset");
+        }
+        End::Reset => stream.reset(Reason::INTERNAL_ERROR),
+        // Dropping it says CANCEL where not all was said.
+        End::Close => live.shared.credit.borrow_mut().earn(),
+        End::Linger => {
+            live.shared.credit.borrow_mut().earn();
+            timer.set(live.shared.worker.clock.refresh().saturating_add(GOODBYE));
+            linger(&mut stream, &timer).await;
         }
     }
+}
+
+/// Waits a moment for the client to see that its request was refused: clients then stop sending. Dropping the stream
+/// says NO_ERROR (RFC 9113 section 8.1), which some, such as curl 7.88, take for a failure while they are still sending.
+async fn linger(stream: &mut Http2Stream, timer: &Timer) {
+    let mut left = LINGER;
+    poll_fn(|cx| {
+        if timer.poll_expired(cx.waker()) || stream.poll_gone(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        stream.poll_discard(cx, &mut left)
+    })
+    .await;
 }
 
 #[cfg(test)]
