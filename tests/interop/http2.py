@@ -72,7 +72,8 @@ class Setup:
         async with Rosn(self.program, self.folder.path, list(ends), **more) as rosn:
             before = len(rosn.descriptors())
             yield rosn
-            await rosn.settles(before)
+            if rosn.process.poll() is None:
+                await rosn.settles(before)
 
 
 async def main():

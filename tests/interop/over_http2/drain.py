@@ -35,7 +35,8 @@ class Load:
             elif link.goaway is not None and stream.number > link.goaway:
                 self.unprocessed += 1
             else:
-                raise AssertionError(f"stream {stream.number} has no answer: reset {stream.reset}, GOAWAY {link.goaway}")
+                text = f"stream {stream.number} has no answer: reset {stream.reset}, GOAWAY {link.goaway}"
+                raise AssertionError(text)
 
 
 async def end_of_rosn(setup):
@@ -101,7 +102,8 @@ async def goaway_of_nginx(setup):
         end = setup.end(to, upstream="Http2")
         async with setup.rosn(end):
             count = 20_000
-            said = (await output("h2load", "-c", "4", "-m", "25", "-n", count, f"http://127.0.0.1:{end.port}/")).decode()
+            asks = ["h2load", "-c", "4", "-m", "25", "-n", count, f"http://127.0.0.1:{end.port}/"]
+            said = (await output(*asks)).decode()
             if f"{count} succeeded, 0 failed, 0 errored, 0 timeout" not in said or f"{count} 2xx" not in said:
                 raise AssertionError(said[said.find("finished in"):])
 

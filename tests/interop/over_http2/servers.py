@@ -35,7 +35,7 @@ async def listening(port: int, *command):
 
 @contextlib.asynccontextmanager
 async def nginx(setup, *listen: str, keepalive=10_000_000, material=None):
-    """nginx, which answers everything with a kilobyte; its port."""
+    """nginx, which answers everything with a kilobyte, and /whole not before the request is; its port."""
     port = next_port()
     material = material or setup.folder
     folder = setup.folder.path / f"nginx-{port}"
@@ -69,6 +69,11 @@ http {{
   ssl_protocols TLSv1.2 TLSv1.3;
   server {{
     listen 127.0.0.1:{port} {listen};
+    location / {{ return 200 "{text}"; }}
+    location /whole {{ proxy_pass http://unix:{folder}/whole; }}
+  }}
+  server {{
+    listen unix:{folder}/whole;
     location / {{ return 200 "{text}"; }}
   }}
 }}

@@ -26,7 +26,8 @@ def leaf(folder, name: str, *names: str, rsa=False, days=90, usage="serverAuth",
     path = folder.path
     (path / f"{name}.ext").write_text(
         f"subjectAltName={','.join(f'DNS:{one}' for one in names)}\nbasicConstraints=CA:FALSE\n"
-        f"keyUsage=digitalSignature\nextendedKeyUsage={usage}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        f"keyUsage=digitalSignature\nextendedKeyUsage={usage}\n"
+        "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
     )
     algorithm = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if rsa else [
         "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]

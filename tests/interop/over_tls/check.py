@@ -34,7 +34,7 @@ async def good(setup):
 
 async def keys_of_others(setup):
     one, two = (leaf(setup.folder, f"check-{name}") for name in ("one", "two"))
-    await faulty(setup, one.certificate, two.key, "match", cert_chain=one.certificate, private_key=two.key)
+    await faulty(setup, one.certificate, two.key, "does not belong", cert_chain=one.certificate, private_key=two.key)
 
 
 async def out_of_date(setup):
