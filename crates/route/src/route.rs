@@ -70,6 +70,8 @@ pub struct Retry {
     /// `retry_timeout`: for each try.
     pub try_timeout: Option<Duration>,
     status_codes: Box<[u16]>,
+    /// A bit for each.
+    grpc_status_codes: u32,
 }
 
 impl<C> Route<C> {
@@ -129,6 +131,11 @@ impl Retry {
     /// idempotent to be tried again.
     pub fn names(&self, status: u16) -> bool {
         self.status_codes.contains(&status)
+    }
+
+    /// Whether a gRPC call that ended with this status, before any message came, is tried again.
+    pub fn on_grpc_status(&self, status: u32) -> bool {
+        self.grpc_status_codes.checked_shr(status).is_some_and(|bits| bits & 1 == 1)
     }
 }
 
@@ -199,6 +206,10 @@ impl<C: Clone> Compiler<'_, C> {
                 count: retry.count,
                 try_timeout: retry.try_timeout,
                 status_codes: retry.status_codes.as_slice().into(),
+                grpc_status_codes: retry
+                    .grpc_status_codes
+                    .iter()
+                    .fold(0, |bits, code| bits | 1_u32.checked_shl((*code).into()).unwrap_or(0)),
             }),
             hash: forward.hash.as_ref().map(HashPolicy::compile),
             host_rewrite: forward.host_rewrite.clone(),

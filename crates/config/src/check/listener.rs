@@ -88,6 +88,9 @@ fn listener(
     if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
         inactive(&mut service, reason, raw, context);
     }
+    if let Some(Service::Http(proxy)) = &mut service {
+        proxy.grpc_metric = stream_filters::has_grpc_metric(raw.stream_filters.items());
+    }
     let tls = tls(raw, &mut service, context);
     if let Some((_, span)) = raw.filter_chains.items().first().and_then(|c| c.tls_context.spanned())
         && tls.is_some()

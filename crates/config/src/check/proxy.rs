@@ -67,6 +67,7 @@ pub(super) fn proxy(
         max_head_bytes,
         max_body_bytes,
         tunnel,
+        grpc_metric: false, // the listener says it
         server_timing: raw.server_timing.value().map_or_else(Default::default, |timing| timing.0),
         http2: http2.map_or_else(Http2Settings::for_clients, |raw| {
             super::http2::settings(raw, Http2Settings::for_clients(), context)

@@ -1,4 +1,4 @@
-//! Stream filters. None is active yet; what matters is that nothing is served without its protection.
+//! Stream filters. Of those that are not active yet, it matters that nothing is served without their protection.
 
 use crate::context::Context;
 use crate::diagnostic::Fault;
@@ -37,6 +37,14 @@ fn protects(kind: &str) -> bool {
         || ["jwt", "authn", "authz", "rbac", "auth_"].iter().any(|word| kind.contains(word))
 }
 
+/// Whether calls are counted by their method.
+pub(super) fn has_grpc_metric(filters: &[StreamFilter]) -> bool {
+    filters.iter().any(|filter| {
+        filter.r#type.value().is_some_and(|kind| kind.0 == "grpc_metric")
+            && filter.go_plugin_config.value().is_none()
+    })
+}
+
 fn check_other(kind: &str, span: Span, context: &mut Context<'_>) {
     match kind {
         // It is in old examples of MOSN, which has never had it.
@@ -45,6 +53,7 @@ fn check_other(kind: &str, span: Span, context: &mut Context<'_>) {
                 "MOSN has no stream filter `healthcheck`, and neither has rosn; it is skipped";
             context.add(Fault::warning(span, "unknown-stream-filter", message));
         }
+        "grpc_metric" => {}
         "payload_limit" | "flowControlFilter" => {
             let message =
                 format!("not yet active: the stream filter `{kind}`; its limit is not kept");

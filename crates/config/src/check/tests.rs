@@ -116,6 +116,7 @@ fn listeners() {
             json!({"listener_filters": [{"type": "orignal_dst"}]}),
             &["warning unknown-listener-filter"],
         ),
+        (json!({"stream_filters": [{"type": "grpc_metric"}]}), &[]),
         (json!({"stream_filters": [{"type": "healthcheck"}]}), &["warning unknown-stream-filter"]),
         (json!({"stream_filters": [{"type": "gizp"}]}), &["error unknown-stream-filter"]),
         (
@@ -303,6 +304,15 @@ fn actions() {
             &["error bad-weights"],
         ),
         (json!({"retry_policy": {"retry_on": true, "status_codes": [5]}}), &["error bad-status"]),
+        (
+            json!({"retry_policy": {"retry_on": true, "grpc_status_codes": ["ok", 17, "unavailble"]}}),
+            &["error bad-grpc-status", "error bad-grpc-status", "error bad-grpc-status"],
+        ),
+        (
+            json!({"retry_policy": {"retry_on": true,
+                "grpc_status_codes": ["unavailable", "RESOURCE_EXHAUSTED", 1]}}),
+            &[],
+        ),
         (
             json!({"regex_rewrite": {"pattern": {"regex": "^/(a)"}, "substitution": "/\\2"}}),
             &["error bad-substitution"],

@@ -142,6 +142,8 @@ pub struct HttpProxy {
     pub tunnel: TunnelRules,
     /// `server_timing`.
     pub server_timing: ServerTiming,
+    /// The stream filter `grpc_metric`: gRPC calls are counted by their method.
+    pub grpc_metric: bool,
     /// `extend_config.Http2`.
     pub http2: Http2Settings,
     /// `forward_client_cert` and `forward_client_cert_details`.

@@ -13,6 +13,7 @@ mod values;
 
 mod cluster;
 mod filters;
+mod grpc_status;
 mod http_header;
 mod listener;
 mod metrics;
@@ -35,6 +36,7 @@ pub(crate) use cluster::*;
 pub(crate) use decode::Decode;
 pub(crate) use dump::dump;
 pub(crate) use filters::*;
+pub(crate) use grpc_status::GrpcStatus;
 pub(crate) use http_header::*;
 pub(crate) use listener::*;
 pub(crate) use metrics::*;

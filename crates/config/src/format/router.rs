@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{choices, format};
-use super::{Free, HttpTunnel, Map, Status::*, Texts};
+use super::{Free, GrpcStatus, HttpTunnel, Map, Status::*, Texts};
 
 format! {
     /// A named set of virtual hosts.
@@ -212,6 +212,9 @@ format! {
         num_retries: u32, Active, "3";
         /// After which answers; none is 500 and above.
         status_codes: Vec<u32>, Active, "[]";
+        /// The same for gRPC calls, whose status came before any message: `unavailable`, `resource-exhausted` and so
+        /// on, or numbers.
+        grpc_status_codes: Vec<GrpcStatus>, Own, "[]";
     }
 
     /// Replaces what a regular expression finds in the path.

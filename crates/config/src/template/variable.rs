@@ -145,6 +145,10 @@ variables! {
     QueryString = "x-mosn-querystring",
     /// The request's method.
     Method = "x-mosn-method",
+    /// How a gRPC call ended: a number from 0 to 16. None where nothing said so.
+    GrpcStatus = "grpc_status",
+    /// What a gRPC call that failed says about it, percent-encoded as it was sent.
+    GrpcMessage = "grpc_message",
     /// The status of the upstream's response.
     Status = "x-mosn-status",
     /// The Host of the request, as it goes out.

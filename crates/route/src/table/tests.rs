@@ -374,7 +374,12 @@ fn retries_by_status() {
     ] {
         let mut config = (*route(0, prefix("/"), vec![])).clone();
         let checked::Action::Forward(forward) = &mut config.action else { panic!() };
-        forward.retry = Some(checked::Retry { count: 3, try_timeout: None, status_codes });
+        forward.retry = Some(checked::Retry {
+            count: 3,
+            try_timeout: None,
+            status_codes,
+            grpc_status_codes: vec![14],
+        });
         let table = compile(&router(vec![("*", vec![Arc::new(config)])])).unwrap();
         let nothing = Values::default();
         let route = table.find(&input("/", &nothing)).unwrap();
