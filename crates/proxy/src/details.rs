@@ -41,6 +41,8 @@ details! {
     REQUEST_BODY_INVALID = "request_body_invalid";
     /// The body is larger than the limit.
     REQUEST_BODY_TOO_LARGE = "request_body_too_large";
+    /// The time that a gRPC call was given by its client has passed.
+    REQUEST_DEADLINE = "request_deadline_exceeded";
     /// The client reset the connection.
     DOWNSTREAM_GONE = "downstream_gone";
     /// The client did not read.

@@ -42,6 +42,7 @@ mod upstream;
 
 pub use accept::spawn;
 pub use context::{Serving, Shared, Worker};
+pub use http::grpc::{GrpcMetrics, GrpcStats};
 pub use snapshot::{
     Asked, ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy, Termination,
 };

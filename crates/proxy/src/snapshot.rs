@@ -11,6 +11,7 @@ use rosn_route::Table;
 use rosn_telemetry::AccessLog;
 use rosn_tls::{Acceptor, Connector};
 
+use crate::http::grpc::GrpcMetrics;
 use crate::stats::DownstreamStats;
 
 /// A cluster's place in [`Snapshot::clusters`].
@@ -74,6 +75,8 @@ pub struct Listener {
     pub config: Arc<checked::Listener>,
     /// Survive a reload as long as the name stays.
     pub stats: Arc<Sharded<DownstreamStats>>,
+    /// Where gRPC calls are counted by their method.
+    pub grpc: Option<Arc<GrpcMetrics>>,
     /// In the order of the configuration.
     pub access_logs: Vec<Arc<AccessLog>>,
     /// Open connections over all workers; survives a reload.

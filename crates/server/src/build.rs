@@ -1,12 +1,14 @@
 //! A snapshot from a configuration: what did not change is taken over from the one before.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
 use rosn_config::checked::{self, Config};
-use rosn_proxy::{ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy, Termination};
+use rosn_proxy::{
+    ClusterIndex, Connectors, GrpcMetrics, Listener, Service, Snapshot, StreamProxy, Termination,
+};
 use rosn_route::{Clusters, CompileError, Table};
 use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
 use rosn_tls::{Tickets, TlsError};
@@ -41,6 +43,8 @@ pub(crate) struct Builder {
     pub(crate) environment: Environment,
     /// Keys of session tickets: one for all, however often they are reloaded.
     pub(crate) tickets: Tickets,
+    /// Made when a listener first counts gRPC calls.
+    pub(crate) grpc: OnceLock<Arc<GrpcMetrics>>,
     /// The next cluster's id.
     pub(crate) next_cluster: AtomicU64,
 }
@@ -227,11 +231,21 @@ impl Builder {
         Ok(Listener {
             config: Arc::clone(listener),
             stats: self.registry.sharded("downstream", &labels, self.shards),
+            grpc: match &listener.service {
+                checked::Service::Http(proxy) if proxy.grpc_metric => Some(self.grpc_metrics()),
+                _ => None,
+            },
             access_logs,
             tls: self.termination(listener, before)?,
             open: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.open)),
             service,
         })
+    }
+
+    /// The counters of gRPC methods: the same for all listeners, and across reloads.
+    fn grpc_metrics(&self) -> Arc<GrpcMetrics> {
+        let make = || Arc::new(GrpcMetrics::new(Arc::clone(&self.registry), self.shards));
+        Arc::clone(self.grpc.get_or_init(make))
     }
 
     fn access_logs(

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU64};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rosn_admin::{AdminOptions, Control, serve, serve_metrics, stage};
@@ -143,6 +143,7 @@ async fn assemble(
         writer: Arc::clone(writer),
         shards,
         tickets: rosn_tls::Tickets::new(),
+        grpc: OnceLock::new(),
         next_cluster: AtomicU64::new(1),
     };
     let snapshot = builder.build(&config, None).map_err(start)?;

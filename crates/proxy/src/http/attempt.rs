@@ -33,8 +33,13 @@ pub(crate) struct RequestBody {
 
 /// How the head of the response is made; the attempt asks for it when the upstream's has come.
 pub(crate) trait Respond {
-    /// Whether this status is to be retried instead of passed on.
-    fn refuses(&mut self, status: u16, can_replay: bool) -> bool;
+    /// As what this response counts where it is to be tried again instead of passed on.
+    fn refuses(
+        &mut self,
+        response: &ResponseHead,
+        bytes: &[u8],
+        can_replay: bool,
+    ) -> Option<Failure>;
 
     /// Takes note that the first byte of the response came `at` this time, when the request had been `sent`; 0 = it
     /// has not been.
@@ -50,6 +55,9 @@ pub(crate) trait Respond {
         request_done: bool,
         out: &mut Vec<u8>,
     ) -> Framing;
+
+    /// Takes note of the end of the response, and of its trailers.
+    fn ended(&mut self, trailers: &[u8]);
 }
 
 /// Everything that one try needs.
@@ -276,6 +284,7 @@ impl<R: Respond> Attempt<'_, R> {
                         }
                     }
                     if writer.is_finished() {
+                        self.respond.ended(decoder.trailers());
                         self.finish();
                         return Poll::Ready(Ok(()));
                     }
@@ -419,8 +428,8 @@ impl<R: Respond> Attempt<'_, R> {
             return Ok(());
         }
         let can_replay = self.body.as_ref().is_none_or(|body| body.buffer.can_replay());
-        if self.respond.refuses(response.status(), can_replay) {
-            return Err(Failure::Status(response.status()));
+        if let Some(failure) = self.respond.refuses(response, received.unread(), can_replay) {
+            return Err(failure);
         }
         if let Some(body) = self.body.as_deref_mut() {
             body.buffer.stop_retaining();

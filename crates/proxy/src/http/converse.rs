@@ -156,8 +156,12 @@ struct Deadlines {
     own: u64,
     /// How long a response that has begun may stand still.
     pause: u64,
-    /// How long the client may read nothing, or send nothing of its body.
+    /// How long the client may read nothing.
     stall: u64,
+    /// How long it may send nothing of its body.
+    silence: u64,
+    /// When all of it must be over: the deadline of a gRPC call.
+    end: u64,
     /// The client sends its body when the upstream says so.
     expects: bool,
 }
@@ -167,7 +171,21 @@ impl Deadlines {
         let own = sending.try_timeout.map_or(NEVER, |timeout| now.saturating_add(timeout));
         let stall = exchange.connection.stall_timeout();
         let expects = exchange.slot.head.expects_continue();
-        Self { begin: now, whole, own, pause: sending.timeout, stall, expects }
+        let this = Self {
+            begin: now,
+            whole,
+            own,
+            pause: sending.timeout,
+            stall,
+            silence: stall,
+            end: NEVER,
+            expects,
+        };
+        match &exchange.record.grpc {
+            // A stream of messages may be silent for as long as it likes.
+            Some(call) => Self { pause: NEVER, silence: NEVER, end: call.deadline, ..this },
+            None => this,
+        }
     }
 
     /// Whether it is for the client to send more of its body.
@@ -188,14 +206,16 @@ impl Deadlines {
         } else if attempt.has_begun() {
             attempt.progress.saturating_add(self.pause)
         } else if self.client_is_due(attempt) {
-            attempt.progress.saturating_add(self.stall)
+            attempt.progress.saturating_add(self.silence)
         } else {
             // The time that the client takes for its body is its own.
             let uploading = attempt.progress.saturating_sub(self.begin);
             self.whole.min(self.own).saturating_add(uploading)
         };
-        if attempt.worker.clock.now() >= due {
+        let (due, now) = (due.min(self.end), attempt.worker.clock.now());
+        if now >= due {
             return Some(match attempt {
+                _ if now >= self.end => Failure::Deadline,
                 _ if attempt.waits_for_client() => Failure::ClientStalled,
                 _ if !attempt.has_begun() && self.client_is_due(attempt) => Failure::ClientSlow,
                 _ if attempt.has_begun() || self.whole <= self.own => Failure::Timeout,

@@ -9,6 +9,7 @@ use rosn_h1::{Framing, Method, RequestHead, Version};
 use tracing::debug;
 
 use super::failure::Flags;
+use super::grpc::Call;
 use super::headers::Fields;
 use super::record::{Record, View};
 use super::reply::Reply;
@@ -80,6 +81,10 @@ fn finish(connection: &Connection, slot: &Slot, len: usize, record: &Record, lis
         } else if !record.flags.is_empty() {
             stats.request_failed.add(1);
         }
+    }
+    if let (Some(call), Some(metrics)) = (&record.grpc, &listener.grpc) {
+        let path = slot.head.path(&slot.inbound.unread()[..len]);
+        metrics.count(worker.index, path, call, took);
     }
     if !listener.access_logs.is_empty() {
         log(worker, &connection.info, slot, len, record, listener);
@@ -170,6 +175,10 @@ impl Exchange<'_> {
             ServerTiming::On => true,
             ServerTiming::OnRequest => self.header("x-rosn-timing") == Some(b"1"),
         };
+        if self.connection.client.is_http2() {
+            let bytes = &self.slot.inbound.unread()[..self.len];
+            self.record.grpc = Call::of(&self.slot.head, bytes, self.record.start);
+        }
         // What follows may be meant for the other protocol: it is not read as requests, whatever comes of this.
         self.keep &= !tunnel::is_asked(&self.slot.head, self.request_bytes());
         if let (Framing::Length(length), Some(limit)) =
@@ -302,13 +311,19 @@ impl Exchange<'_> {
         }
         let mut out = std::mem::take(&mut self.slot.down.0);
         out.clear();
-        let reply = Reply { status, body, field, extra: &extra };
         let (version, head) = (self.slot.head.version(), self.slot.head.method() == Method::Head);
-        worker.date.with(worker.clock.wall(worker.clock.now()), |date| {
-            reply.encode(version, keep, head, date, &mut out);
+        // What the configuration says with a 2xx may be a call's.
+        let call = self.record.grpc.as_mut().filter(|_| status >= 300);
+        let without_body = head || call.is_some();
+        worker.date.with(worker.clock.wall(worker.clock.now()), |date| match call {
+            Some(call) => call.encode_reply(status, body, &extra, date, &mut out),
+            None => {
+                let reply = Reply { status, body, field, extra: &extra };
+                reply.encode(version, keep, head, date, &mut out);
+            }
         });
         let written = self.connection.write_message(&out, false, REPLY_TIMEOUT).await;
-        if !head {
+        if !without_body {
             self.record.bytes_sent = body.len() as u64;
         }
         out.clear();

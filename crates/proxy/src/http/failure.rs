@@ -73,6 +73,10 @@ pub(crate) enum Failure {
     TryTimeout,
     /// The response did not begin, or did not go on, in time.
     Timeout,
+    /// The deadline that a gRPC call came with has passed.
+    Deadline,
+    /// A gRPC call ended at once with a status that the retry policy names.
+    GrpcStatus(u32),
     /// The response has a status that the retry policy names.
     Status(u16),
     /// The upstream broke off, or broke the framing of, a response that had begun.
@@ -100,7 +104,7 @@ impl Failure {
         match self {
             Self::Overflow | Self::Refused(_) => 503,
             Self::Connect(ConnectFailure::Overflow(_) | ConnectFailure::Inactive(_)) => 503,
-            Self::Timeout | Self::TryTimeout => 504,
+            Self::Timeout | Self::TryTimeout | Self::Deadline => 504,
             Self::Connect(ConnectFailure::Timeout { .. } | ConnectFailure::Waited) => 504,
             Self::Status(status) => *status,
             Self::ClientGone | Self::ClientStalled => 499,
@@ -124,8 +128,8 @@ impl Failure {
             Self::Protocol(_) | Self::Unexpected(_) | Self::Http2(_) | Self::NoTunnel => {
                 Flags::UPSTREAM_PROTOCOL
             }
-            Self::TryTimeout | Self::Timeout => Flags::UPSTREAM_TIMEOUT,
-            Self::Status(_) => Flags::default(),
+            Self::TryTimeout | Self::Timeout | Self::Deadline => Flags::UPSTREAM_TIMEOUT,
+            Self::Status(_) | Self::GrpcStatus(_) => Flags::default(),
             Self::Broken(_) => Flags::UPSTREAM_TERMINATED,
             Self::ClientGone => Flags::DOWNSTREAM_RESET,
             Self::ClientStalled | Self::ClientSlow => Flags::STREAM_IDLE,
@@ -146,7 +150,8 @@ impl Failure {
             }
             Self::TryTimeout => details::UPSTREAM_TRY_TIMEOUT,
             Self::Timeout => details::UPSTREAM_RESPONSE_TIMEOUT,
-            Self::Status(_) => details::UPSTREAM_RETRIABLE_STATUS,
+            Self::Deadline => details::REQUEST_DEADLINE,
+            Self::Status(_) | Self::GrpcStatus(_) => details::UPSTREAM_RETRIABLE_STATUS,
             Self::Broken(_) => details::UPSTREAM_RESPONSE_BROKEN,
             Self::ClientGone => details::DOWNSTREAM_GONE,
             Self::ClientStalled => details::DOWNSTREAM_STALLED,
@@ -210,7 +215,8 @@ impl Failure {
                 "the upstream sent an invalid response"
             }
             Self::TryTimeout | Self::Timeout => "the upstream did not respond in time",
-            Self::Status(_) | Self::Broken(_) => "the upstream failed",
+            Self::Deadline => "the deadline of the call has passed",
+            Self::Status(_) | Self::GrpcStatus(_) | Self::Broken(_) => "the upstream failed",
             Self::ClientGone | Self::ClientStalled => "the client is gone",
             Self::ClientSlow => "the request body did not come in time",
             Self::ClientBody(_) => "the request body is invalid",
@@ -235,6 +241,7 @@ impl fmt::Display for Failure {
             Self::Unexpected(what) => f.write_str(what),
             Self::TryTimeout => f.write_str("the try took longer than `retry_timeout`"),
             Self::Status(status) => write!(f, "the upstream answered {status}"),
+            Self::GrpcStatus(status) => write!(f, "the upstream answered the gRPC status {status}"),
             Self::Broken(Some(error)) => write!(f, "the response broke off: {error}"),
             Self::Broken(None) => f.write_str("the response broke off"),
             Self::ClientBody(error) => write!(f, "the request body is invalid: {error}"),

@@ -187,7 +187,8 @@ async fn try_until_done(
 ) -> Next {
     let worker = Rc::clone(&exchange.connection.worker);
     let mut tried = Tried::default();
-    let deadline = exchange.record.start.saturating_add(sending.timeout);
+    let end = exchange.record.grpc.as_ref().map_or(NEVER, |call| call.deadline);
+    let deadline = exchange.record.start.saturating_add(sending.timeout).min(end);
     loop {
         let failure = match one_try(exchange, sending, body, &mut tried, deadline).await {
             Ok(next) => return next,
@@ -252,6 +253,9 @@ async fn one_try(
     deadline: u64,
 ) -> Result<Next, Failure> {
     let worker = Rc::clone(&exchange.connection.worker);
+    if exchange.record.grpc.as_ref().is_some_and(|call| call.deadline <= worker.clock.now()) {
+        return Err(Failure::Deadline);
+    }
     let endpoint = if sending.switch == Switch::ConnectHere {
         connect::destination(exchange, sending, tried, deadline).await?
     } else {
@@ -302,7 +306,7 @@ async fn one_try(
     };
     request_ended(upstream, &endpoint);
     let took = worker.clock.refresh().saturating_sub(exchange.record.start);
-    let status = exchange.record.status;
+    let status = exchange.record.verdict();
     if status < 500 {
         count!(upstream, endpoint, response_success, 1);
     } else {
@@ -338,7 +342,9 @@ fn source_hash(exchange: &Exchange<'_>) -> Option<u64> {
 
 fn count_failure(upstream: &Upstream, endpoint: &Endpoint, failure: &Failure) {
     match failure {
-        Failure::TryTimeout | Failure::Timeout => count!(upstream, endpoint, request_timeout, 1),
+        Failure::TryTimeout | Failure::Timeout | Failure::Deadline => {
+            count!(upstream, endpoint, request_timeout, 1);
+        }
         Failure::Stale | Failure::Reset(_) | Failure::Refused(_) | Failure::Broken(_) => {
             count!(upstream, endpoint, request_remote_reset, 1);
         }
@@ -349,7 +355,8 @@ fn count_failure(upstream: &Upstream, endpoint: &Endpoint, failure: &Failure) {
         | Failure::Http2(_)
         | Failure::NoTunnel
         | Failure::Unexpected(_)
-        | Failure::Status(_) => {
+        | Failure::Status(_)
+        | Failure::GrpcStatus(_) => {
             count!(upstream, endpoint, response_failed, 1);
         }
         _ => {}
@@ -422,6 +429,9 @@ fn broken(exchange: &mut Exchange<'_>, failure: &Failure) -> Next {
 /// Keeps for the access log what failed, and tells the log.
 fn note(exchange: &mut Exchange<'_>, failure: &Failure) {
     let record = &mut *exchange.record;
+    if let Some(call) = &mut record.grpc {
+        call.failed(failure, exchange.connection.worker.clock.now());
+    }
     record.flags.insert(failure.flags());
     record.details = failure.details();
     let text = failure.to_string();

@@ -7,6 +7,7 @@ mod converse;
 pub(crate) mod exchange;
 mod failure;
 mod forward;
+pub(crate) mod grpc;
 mod headers;
 mod record;
 mod reply;

@@ -13,6 +13,7 @@ use rosn_h1::RequestHead;
 use rosn_net::PeerAddr;
 
 use super::failure::Flags;
+use super::grpc::Call;
 use super::headers::Fields;
 use crate::client::ClientInfo;
 use crate::upstream::{Phases, Took, Upstream};
@@ -62,6 +63,8 @@ pub(crate) struct Record {
     pub(crate) details: &'static str,
     /// How many times an endpoint was chosen.
     pub(crate) tries: u32,
+    /// Where it is a gRPC call: what is known of that.
+    pub(crate) grpc: Option<Box<Call>>,
     pub(crate) direct: bool,
     /// The client is told how long the phases took.
     pub(crate) server_timing: bool,
@@ -84,6 +87,9 @@ impl Record {
         let dns = if self.tries == 0 { self.phases.dns } else { Took::NEVER };
         (self.phases, self.upstream_end) = (Phases { dns, ..Phases::default() }, 0);
         self.tries += 1;
+        if let Some(call) = &mut self.grpc {
+            call.begin_try();
+        }
         if let Some(former) = self.endpoint.replace(endpoint)
             && self.earlier.len() < EARLIER
         {
@@ -97,6 +103,11 @@ impl Record {
         (self.request_sent, self.response_head) = (sent, at);
         let since = if sent > 0 { sent } else { begin };
         self.phases.first_byte = Took::nanos(at.saturating_sub(since));
+    }
+
+    /// The status by which it counts as a success or not: that of a gRPC call stands for itself.
+    pub(crate) fn verdict(&self) -> u16 {
+        self.grpc.as_ref().and_then(|call| call.http_status()).unwrap_or(self.status)
     }
 
     /// Appends the addresses of the endpoints that were tried.
@@ -270,6 +281,13 @@ impl View<'_> {
             Variable::ResponseFlags => !record.flags.is_empty() && show(out, record.flags),
             Variable::ResponseCodeDetails => {
                 !record.details.is_empty() && put(out, Some(record.details.as_bytes()))
+            }
+            Variable::GrpcStatus => {
+                record.grpc.as_ref().and_then(|call| call.status).is_some_and(|s| show(out, s))
+            }
+            Variable::GrpcMessage => {
+                let message = record.grpc.as_ref().map(|call| call.message.as_slice());
+                put(out, message.filter(|message| !message.is_empty()))
             }
             Variable::StreamId => record.id > 0 && show(out, record.id),
             Variable::ProxyHijackStatus => record.own && show(out, record.status),

@@ -28,14 +28,9 @@ impl Reply<'_> {
         out: &mut Vec<u8>,
     ) {
         status_line(self.status, out);
-        out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date);
-        out.extend_from_slice(b"\r\n");
+        field("Date", date, out);
         if let Some((name, value)) = self.field {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
+            field(name, value, out);
         }
         out.extend_from_slice(self.extra);
         // RFC 9110 section 8.6: no Content-Length with 1xx and 204.
@@ -52,6 +47,14 @@ impl Reply<'_> {
             out.extend_from_slice(self.body);
         }
     }
+}
+
+/// Appends a field.
+pub(crate) fn field(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the status line of a response that rosn makes.

@@ -45,6 +45,8 @@ pub(super) fn encode_request(
         out.extend_from_slice(host);
         out.extend_from_slice(b"\r\n");
     }
+    // What is left of the time of a call is said anew.
+    let call = exchange.record.grpc.as_ref().filter(|call| call.has_deadline());
     let from = Fields { bytes: request, fields: head.fields() };
     let forwarded = forwarded(exchange, sending, from);
     if let Some(value) = &forwarded.value {
@@ -54,6 +56,7 @@ pub(super) fn encode_request(
     }
     let skip = |name| match name {
         Name::Host => host.is_some(),
+        Name::GrpcTimeout => call.is_some(),
         _ => client_cert::is_one(name) && !forwarded.keeps,
     };
     if !sending.route.request_edits().is_empty() {
@@ -69,6 +72,9 @@ pub(super) fn encode_request(
     }
     if head.framing() == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if let Some(call) = call {
+        call.encode_timeout(exchange.connection.worker.clock.now(), &mut out);
     }
     sending.switch.encode(&mut out);
     out.extend_from_slice(b"\r\n");

@@ -6,11 +6,12 @@ use rosn_cluster::Permit;
 use rosn_h1::{Framing, RequestHead, ResponseHead, Version};
 
 use super::attempt::Respond;
+use super::failure::Failure;
 use super::forward::Sending;
 use super::headers::{Fields, HeaderList};
 use super::record::{Record, View};
 use super::retry::may_retry;
-use super::{reply, server_timing, tunnel};
+use super::{grpc, reply, server_timing, tunnel};
 use crate::client::ClientInfo;
 use crate::context::Worker;
 use crate::details;
@@ -35,13 +36,34 @@ pub(super) struct Responder<'a> {
 }
 
 impl Respond for Responder<'_> {
-    fn refuses(&mut self, status: u16, can_replay: bool) -> bool {
-        let Some(retry) = self.sending.forward.retry.as_ref() else { return false };
-        can_replay
+    fn refuses(
+        &mut self,
+        response: &ResponseHead,
+        bytes: &[u8],
+        can_replay: bool,
+    ) -> Option<Failure> {
+        let retry = self.sending.forward.retry.as_ref()?;
+        let status = response.status();
+        let by_status = retry.on_status(status) && (self.sending.idempotent || retry.names(status));
+        let by_grpc = self.record.grpc.as_ref().and_then(|_| {
+            let status = grpc::status_of(Fields { bytes, fields: response.fields() });
+            status.filter(|status| retry.on_grpc_status(*status))
+        });
+        let failure = match by_grpc {
+            Some(status) => Failure::GrpcStatus(status),
+            None if by_status => Failure::Status(status),
+            None => return None,
+        };
+        let may = can_replay
             && self.can_retry
-            && retry.on_status(status)
-            && (self.sending.idempotent || retry.names(status))
-            && may_retry(self.permit, self.sending, &mut self.record.flags)
+            && may_retry(self.permit, self.sending, &mut self.record.flags);
+        may.then_some(failure)
+    }
+
+    fn ended(&mut self, trailers: &[u8]) {
+        if let Some(call) = &mut self.record.grpc {
+            call.note_trailers(trailers);
+        }
     }
 
     fn began(&mut self, sent: u64, at: u64) {
@@ -63,6 +85,9 @@ impl Respond for Responder<'_> {
         self.record.details = details::VIA_UPSTREAM;
         let sending = self.sending;
         let from = Fields { bytes, fields: response.fields() };
+        if let Some(call) = &mut self.record.grpc {
+            call.note(from);
+        }
         if !sending.listener.access_logs.is_empty() {
             self.response_bytes.clear();
             self.response_bytes.extend_from_slice(bytes);

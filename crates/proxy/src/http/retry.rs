@@ -92,11 +92,15 @@ impl Tried {
             | Failure::TryTimeout
             | Failure::Protocol(_)
             | Failure::Http2(_) => {}
-            Failure::Status(_) => {}
+            Failure::Status(_) | Failure::GrpcStatus(_) => {}
             _ => return Decision::GiveUp,
         }
         let Some(retry) = &sending.forward.retry else { return Decision::GiveUp };
-        let named = matches!(failure, Failure::Status(status) if retry.names(*status));
+        let named = match failure {
+            Failure::Status(status) => retry.names(*status),
+            Failure::GrpcStatus(_) => true, // there are no others
+            _ => false,
+        };
         if self.reached && !sending.idempotent && !named {
             return Decision::GiveUp;
         }
