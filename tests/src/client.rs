@@ -323,7 +323,7 @@ impl Client {
     }
 
     /// Waits for as long as the peer likes.
-    pub(crate) fn without_timeout(self) -> Self {
+    pub fn without_timeout(self) -> Self {
         if let Stream::Tcp(stream) = &self.stream {
             stream.set_read_timeout(None).unwrap();
         }

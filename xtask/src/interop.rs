@@ -92,6 +92,17 @@ const SUITES: &[Suite] = &[
         go: &[],
         script: "tests/interop/tls.py",
     },
+    Suite {
+        name: "grpc",
+        debian: &["openssl", "python3", "python3-venv"],
+        pypi: &["grpcio==1.85.1", "grpcio-health-checking==1.85.1"],
+        npm: &[],
+        go: &[
+            "google.golang.org/grpc/interop/client@v1.85.0",
+            "google.golang.org/grpc/interop/server@v1.85.0",
+        ],
+        script: "tests/interop/grpc_calls.py",
+    },
 ];
 
 struct Suite {

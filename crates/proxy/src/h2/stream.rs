@@ -303,6 +303,12 @@ impl Http2Stream {
         Poll::Ready(())
     }
 
+    /// Whether the peer has ended its direction, and all of that was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        let is_end = |receiver: &RecvStream| receiver.is_end_stream();
+        self.unread.is_empty() && self.receiver.as_ref().is_some_and(is_end)
+    }
+
     /// Whether the peer has reset the stream, or its connection is gone.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sender {

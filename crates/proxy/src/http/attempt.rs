@@ -442,10 +442,16 @@ impl<R: Respond> Attempt<'_, R> {
         };
         let mut buffer = self.received.take().expect("a head was parsed");
         buffer.consume(len);
+        let mut decoder = self.upstream.decoder(response.framing(), self.limits);
+        if self.upstream.has_ended() {
+            // Known in time, the head of the client's response is the end of it, too: clients of gRPC insist on that
+            // where the head holds the status of the call. What is wrong with it, reading the body will say.
+            let _ = decoder.end(b"");
+        }
         self.down = Down::Body {
             writer: self.client.writer(head, tail, framing, self.switched.is_some()),
             buffer: BodyBuffer::new(buffer, false),
-            decoder: self.upstream.decoder(response.framing(), self.limits),
+            decoder,
         };
         Ok(())
     }

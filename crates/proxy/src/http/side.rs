@@ -126,6 +126,11 @@ impl Side {
         })
     }
 
+    /// Whether it is known that nothing more of a message comes.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self, Self::Http2(stream) if stream.has_ended())
+    }
+
     /// Whether it is known at once when this side is gone; else it has to be looked for.
     pub(crate) fn is_watched(&self) -> bool {
         match self {
