@@ -132,8 +132,20 @@ fn what_the_proxy_refuses_has_a_status_of_grpc() {
         hosts["domains"] = json!(["localhost"]);
     });
     for (at, (path, authority, code, message, log)) in [
-        ("/a.B/C", "else.where", "12", "no route matches the request", "404 [NR] route_not_found 12"),
-        ("/no/Hosts", "localhost", "14", "no healthy upstream", "502 [UH] cluster_without_hosts 14"),
+        (
+            "/a.B/C",
+            "else.where",
+            "12",
+            "no route matches the request",
+            "404 [NR] route_not_found 12",
+        ),
+        (
+            "/no/Hosts",
+            "localhost",
+            "14",
+            "no healthy upstream",
+            "502 [UH] cluster_without_hosts 14",
+        ),
         ("/no/Entry", "localhost", "7", "go 100%25 away", "403 [-] direct_response 7"),
         ("/else/Where", "localhost", "2", "", "301 [-] direct_response 2"),
     ]
@@ -249,7 +261,8 @@ fn a_silent_stream_is_not_cut_by_the_timeout_of_the_route() {
     let origin = Origin::raw(move |stream| {
         let mut client = Client::over(stream).without_timeout();
         let head = client.read_head();
-        let kind = if head.contains("application/grpc") { "application/grpc" } else { "text/plain" };
+        let kind =
+            if head.contains("application/grpc") { "application/grpc" } else { "text/plain" };
         client.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
         ));
@@ -353,15 +366,17 @@ fn calls_count_by_their_own_status() {
     });
     for (at, status) in ["0", "5", "14"].into_iter().enumerate() {
         line.call("/a.B/C", &[]);
-        assert_eq!(line.log(at + 1), format!("/a.B/C 200 [-] via_upstream {status} so%20it%20is 1"));
+        assert_eq!(
+            line.log(at + 1),
+            format!("/a.B/C 200 [-] via_upstream {status} so%20it%20is 1")
+        );
     }
     line.call("/a.B/Unknown", &[]);
     line.log(4);
     // NOT_FOUND says as little about the upstream as 404 does.
     assert_eq!((line.upstream("response_success"), line.upstream("response_failed")), (2.0, 2.0));
-    let metric = |key: &str, service| {
-        line.rosn.metric(&format!("grpc_{key}"), &[("service", service)])
-    };
+    let metric =
+        |key: &str, service| line.rosn.metric(&format!("grpc_{key}"), &[("service", service)]);
     for (key, count) in [
         ("request_total", 3.0),
         ("response_succ_total", 1.0),

@@ -70,7 +70,7 @@ pub struct Retry {
     /// `retry_timeout`: for each try.
     pub try_timeout: Option<Duration>,
     status_codes: Box<[u16]>,
-    /// A bit for each.
+    /// A bit for each of them.
     grpc_status_codes: u32,
 }
 
@@ -206,10 +206,7 @@ impl<C: Clone> Compiler<'_, C> {
                 count: retry.count,
                 try_timeout: retry.try_timeout,
                 status_codes: retry.status_codes.as_slice().into(),
-                grpc_status_codes: retry
-                    .grpc_status_codes
-                    .iter()
-                    .fold(0, |bits, code| bits | 1_u32.checked_shl((*code).into()).unwrap_or(0)),
+                grpc_status_codes: retry.grpc_status_codes,
             }),
             hash: forward.hash.as_ref().map(HashPolicy::compile),
             host_rewrite: forward.host_rewrite.clone(),

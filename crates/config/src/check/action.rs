@@ -205,7 +205,11 @@ fn retry(raw: &RouteAction, context: &mut Context<'_>) -> Option<Retry> {
         count: policy.num_retries.or(3),
         try_timeout: policy.retry_timeout.value().copied().filter(|timeout| !timeout.is_zero()),
         status_codes,
-        grpc_status_codes: policy.grpc_status_codes.items().iter().map(|code| code.0).collect(),
+        grpc_status_codes: policy
+            .grpc_status_codes
+            .items()
+            .iter()
+            .fold(0, |bits, code| bits | 1 << code.0),
     })
 }
 

@@ -184,8 +184,8 @@ pub struct Retry {
     pub try_timeout: Option<Duration>,
     /// `status_codes`; empty = 500 and above.
     pub status_codes: Vec<u16>,
-    /// `grpc_status_codes` (a key of rosn's): of gRPC calls that ended before a message came, from 1 to 16.
-    pub grpc_status_codes: Vec<u8>,
+    /// `grpc_status_codes` (a key of rosn's): of gRPC calls that ended before a message came. Bit 14 stands for 14.
+    pub grpc_status_codes: u32,
 }
 
 /// How the path is changed.

@@ -378,7 +378,7 @@ fn retries_by_status() {
             count: 3,
             try_timeout: None,
             status_codes,
-            grpc_status_codes: vec![14],
+            grpc_status_codes: 1 << 14,
         });
         let table = compile(&router(vec![("*", vec![Arc::new(config)])])).unwrap();
         let nothing = Values::default();
@@ -387,6 +387,8 @@ fn retries_by_status() {
         let retry = forward.retry.as_ref().unwrap();
         assert!(yes.iter().all(|status| retry.on_status(*status)));
         assert!(!no.iter().any(|status| retry.on_status(*status)));
+        let of_grpc = (0..40).filter(|status| retry.on_grpc_status(*status));
+        assert_eq!(of_grpc.collect::<Vec<_>>(), [14]);
     }
 }
 
