@@ -1,5 +1,6 @@
 //! A cluster: its endpoints, limits and counters, shared by all workers.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -88,6 +89,18 @@ impl Cluster {
     /// The present endpoints. The guard is for the moment, not to be kept.
     pub fn endpoints(&self) -> Guard<Arc<EndpointSet>> {
         self.endpoints.load()
+    }
+
+    /// Whom an endpoint is to be in TLS: `server_name` of the configuration, else its name, else its address. A unix
+    /// socket has none; it is this host.
+    pub fn server_name<'a>(&'a self, endpoint: &'a Endpoint) -> Cow<'a, str> {
+        let own = self.config.tls.as_ref().map_or("", |tls| &tls.server_name);
+        match (own, endpoint.hostname(), endpoint.addr()) {
+            ("", "", Addr::Ip(addr)) => addr.ip().to_string().into(),
+            ("", "", Addr::Name(host, _)) => host.to_string().into(),
+            ("", "", Addr::Unix(_)) => "localhost".into(),
+            ("", name, _) | (name, ..) => name.into(),
+        }
     }
 
     /// Its limits.

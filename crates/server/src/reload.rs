@@ -54,11 +54,16 @@ impl Current {
             }
             stays
         });
-        for cluster in clusters {
+        for (cluster, connectors) in clusters.iter().zip(&self.snapshot.connectors) {
             self.followers.entry(cluster.id()).or_insert_with(|| {
                 builder.registry.register("upstream", &[("cluster", cluster.name())], cluster);
                 let discovery = rosn_cluster::discover(Arc::clone(cluster));
-                let checks = health::run(cluster, builder, self.config.server.log.roller);
+                let checks = health::run(
+                    cluster,
+                    connectors.as_deref(),
+                    builder,
+                    self.config.server.log.roller,
+                );
                 tokio::spawn(async move {
                     tokio::join!(discovery, checks);
                 })

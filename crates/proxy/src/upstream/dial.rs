@@ -1,6 +1,5 @@
 //! New connections to endpoints.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rosn_base::{Addr, Timer};
+use rosn_base::Timer;
 use rosn_cluster::{Endpoint, Permit};
 use rosn_net::{ConnInfo, DialOptions, KeepAlive, Stream};
 use rosn_tls::Connector;
@@ -187,7 +186,7 @@ impl Upstream {
         endpoint: &Endpoint,
         stream: Stream,
     ) -> Result<Stream, ConnectFailure> {
-        let name = self.server_name(endpoint);
+        let name = self.cluster.server_name(endpoint);
         let secured = connector.connect(&name, stream).await;
         let failed = |cause| TransportError::Handshake {
             transport: "tls",
@@ -196,17 +195,5 @@ impl Upstream {
             cause,
         };
         Ok(secured.map_err(failed)?.into_stream())
-    }
-
-    /// Whom the endpoint is to be: `server_name` of the configuration, else its name, else its address. A unix socket
-    /// has none; it is this host.
-    fn server_name<'a>(&'a self, endpoint: &'a Endpoint) -> Cow<'a, str> {
-        let own = self.cluster.config().tls.as_ref().map_or("", |tls| &tls.server_name);
-        match (own, endpoint.hostname(), endpoint.addr()) {
-            ("", "", Addr::Ip(addr)) => addr.ip().to_string().into(),
-            ("", "", Addr::Name(host, _)) => host.to_string().into(),
-            ("", "", Addr::Unix(_)) => "localhost".into(),
-            ("", name, _) | (name, ..) => name.into(),
-        }
     }
 }

@@ -14,6 +14,7 @@ use rosn_cluster::{
 };
 use rosn_config::checked::{Question, Roller};
 use rosn_net::{DialOptions, Stream};
+use rosn_proxy::Connectors;
 use rosn_telemetry::EventLog;
 use rosn_tls::{ClientOptions, Connector, TlsStream};
 use rosn_transport::{DialRequest, Dialer, Environment};
@@ -24,10 +25,11 @@ use crate::build::Builder;
 /// Asks the endpoints of the cluster, until it is dropped; ends at once where that is not wanted.
 pub(crate) fn run(
     cluster: &Arc<Cluster>,
+    connectors: Option<&Connectors>,
     builder: &Builder,
     roller: Roller,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let checks = Checks::new(cluster, builder, roller);
+    let checks = Checks::new(cluster, connectors, builder, roller);
     let cluster = Arc::clone(cluster);
     async move {
         if let Some(Checks { prober, stats, on_change }) = checks {
@@ -44,13 +46,18 @@ struct Checks {
 }
 
 impl Checks {
-    fn new(cluster: &Cluster, builder: &Builder, roller: Roller) -> Option<Self> {
+    fn new(
+        cluster: &Arc<Cluster>,
+        connectors: Option<&Connectors>,
+        builder: &Builder,
+        roller: Roller,
+    ) -> Option<Self> {
         let config = cluster.config();
         let check = config.health_check.as_ref()?;
         if config.inactive.is_some() {
             return None;
         }
-        let prober = match Prober::new(cluster, &check.question, builder) {
+        let prober = match Prober::new(cluster, connectors, &check.question, builder) {
             Ok(prober) => Arc::new(prober),
             Err(error) => {
                 warn!(cluster = cluster.name(), %error, "its health is not checked");
@@ -83,6 +90,7 @@ fn unix_seconds() -> u64 {
 
 /// Asks endpoints of one cluster.
 struct Prober {
+    cluster: Arc<Cluster>,
     way: Way,
     tls: Option<Connector>,
     question: Question,
@@ -97,7 +105,12 @@ enum Way {
 }
 
 impl Prober {
-    fn new(cluster: &Cluster, question: &Question, builder: &Builder) -> Result<Self, String> {
+    fn new(
+        cluster: &Arc<Cluster>,
+        connectors: Option<&Connectors>,
+        question: &Question,
+        builder: &Builder,
+    ) -> Result<Self, String> {
         let config = cluster.config();
         let environment =
             Environment { owner: Arc::clone(&config.name), ..builder.environment.clone() };
@@ -112,16 +125,21 @@ impl Prober {
             let dialer = builder.transports.dialer(&settings, &environment);
             Way::Transport(dialer.map_err(|error| error.to_string())?)
         };
-        let (wanted, alpn) = match question {
-            Question::Connect => (false, ""),
-            Question::Http(http) => (http.tls, "http/1.1"),
-            Question::Grpc(grpc) => (grpc.tls, "h2"),
+        let tls = match (question, connectors) {
+            (Question::Http(http), Some(connectors)) if http.tls => Some(connectors.http1.clone()),
+            (Question::Grpc(grpc), Some(connectors)) if grpc.tls => Some(connectors.http2.clone()),
+            // Only the health check speaks it: as anybody would.
+            (Question::Http(http), None) if http.tls && config.tls.is_none() => {
+                let alpn = vec!["http/1.1".to_owned()];
+                let options = ClientOptions { alpn, ..ClientOptions::default() };
+                Some(Connector::new(&options).map_err(|error| error.to_string())?)
+            }
+            _ => None,
         };
-        let options = ClientOptions { alpn: vec![alpn.to_owned()], ..ClientOptions::default() };
-        let tls = wanted.then(|| Connector::new(&options).map_err(|error| error.to_string()));
         Ok(Self {
+            cluster: Arc::clone(cluster),
             way,
-            tls: tls.transpose()?,
+            tls,
             question: question.clone(),
             timeout: config.health_check.as_ref().map(|check| check.timeout).unwrap_or_default(),
         })
@@ -137,12 +155,13 @@ impl Prober {
                 };
                 let host = authority(question.domain.as_deref(), &addr);
                 let stream = self.connect(&addr).await?;
-                http::ask(self.secure(&host, stream).await?, question, &host).await
+                http::ask(self.secure(endpoint, stream).await?, question, &host).await
             }
             Question::Grpc(question) => {
                 let host = authority(question.authority.as_deref(), endpoint.addr());
                 let stream = self.connect(endpoint.addr()).await?;
-                grpc::ask(self.secure(&host, stream).await?, question, &host, self.timeout).await
+                let stream = self.secure(endpoint, stream).await?;
+                grpc::ask(stream, question, &host, self.timeout).await
             }
         }
     }
@@ -159,11 +178,11 @@ impl Prober {
         }
     }
 
-    async fn secure(&self, authority: &str, stream: Stream) -> Result<Stream, String> {
-        let Some(tls) = &self.tls else { return Ok(stream) };
-        let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
-        let name = name.trim_start_matches('[').trim_end_matches(']');
-        let secured = tls.connect(name, stream).await;
+    async fn secure(&self, endpoint: &Endpoint, stream: Stream) -> Result<Stream, String> {
+        let Some(tls) = self.tls.as_ref().filter(|_| !endpoint.is_plain()) else {
+            return Ok(stream);
+        };
+        let secured = tls.connect(&self.cluster.server_name(endpoint), stream).await;
         secured.map(TlsStream::into_stream).map_err(|error| error.to_string())
     }
 }
