@@ -285,3 +285,41 @@ fn empty_frames_are_bounded() {
     assert!(client.is_reset());
     line.rosn.settled();
 }
+
+/// The `http` crate takes fewer targets and hosts than HTTP/1.1 does. That is the client's fault, and the endpoint has
+/// nothing to do with it.
+#[test]
+fn what_http2_has_no_words_for_is_a_bad_request() {
+    let line = Line::new();
+    let mut client = line.client();
+    let (odd, long) = ("/a<b>", format!("/{}", "x".repeat(7000)));
+    for head in [
+        format!("GET {odd} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "GET /a`b HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET /?<> HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: a%41b\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n".to_owned(),
+        "POST /` HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+    ] {
+        client.send(&head);
+        let response = client.read_response();
+        assert_eq!(response.status, 400, "{head:?}");
+        if head.starts_with("POST") {
+            client = line.client();
+        }
+    }
+    let resets =
+        |labels: &[(&str, &str)]| line.rosn.metric("upstream_request_remote_reset", labels);
+    assert_eq!(resets(&[("cluster", "c")]), 0.0);
+    // What looks odd and can be said goes through.
+    for target in ["/a^b|c\\d{e}\"", "/a%zz", "//x", &*long] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a!b_c:080\r\n\r\n"));
+    }
+    let mut endpoint = line.endpoint();
+    for target in ["/a^b|c\\d{e}\"", "/a%zz", "//x", &*long] {
+        let (stream, asked) = endpoint.whole_request();
+        assert_eq!(asked.header(":path"), Some(target));
+        endpoint.respond(stream, "204", &[], b"");
+        assert_eq!(client.read_response().status, 204);
+    }
+}

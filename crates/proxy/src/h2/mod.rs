@@ -10,4 +10,4 @@ mod outgoing;
 mod stream;
 
 pub(crate) use outgoing::Outgoing;
-pub(crate) use stream::{Filled, Http2Stream};
+pub(crate) use stream::{Filled, Http2Stream, is_unsayable};

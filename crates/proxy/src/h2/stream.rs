@@ -346,7 +346,13 @@ fn gone() -> io::Error {
     io::ErrorKind::BrokenPipe.into()
 }
 
-/// The text was checked when it was parsed or made; what edits put into it was checked with the configuration.
+/// Whether a head could not be sent since HTTP/2 has no words for it: the `http` crate takes fewer targets and hosts than
+/// the parser of HTTP/1.1.
+pub(crate) fn is_unsayable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+/// See [`is_unsayable`]. What edits put into a head was checked with the configuration.
 fn invalid_head() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the head cannot be said in HTTP/2")
 }

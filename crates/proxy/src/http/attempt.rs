@@ -16,7 +16,7 @@ use super::side::{Side, Writer};
 use super::stream_failure::of_h2;
 use super::tunnel::Switch;
 use crate::context::Worker;
-use crate::h2::Filled;
+use crate::h2::{Filled, is_unsayable};
 
 /// Interim responses that are passed on before the upstream is given up.
 const MAX_INTERIM: u32 = 16;
@@ -241,6 +241,7 @@ impl<R: Respond> Attempt<'_, R> {
     /// The upstream takes no more of the request; it may have answered all the same.
     fn request_broke(&mut self, error: WriteError) -> Poll<Result<(), Failure>> {
         match error {
+            WriteError::Io(error) if is_unsayable(&error) => Poll::Ready(Err(Failure::Unsayable)),
             WriteError::Io(error) => {
                 self.request_failed = Some(error);
                 Poll::Pending

@@ -87,6 +87,8 @@ pub(crate) enum Failure {
     ClientStalled,
     /// The client did not go on with its body in time.
     ClientSlow,
+    /// HTTP/2 has no words for the head of the request, such as a `<` in its path.
+    Unsayable,
     /// The client broke the framing of its body.
     ClientBody(BodyError),
     /// The body is larger than `max_request_body_size`.
@@ -108,7 +110,7 @@ impl Failure {
             Self::Connect(ConnectFailure::Timeout { .. } | ConnectFailure::Waited) => 504,
             Self::Status(status) => *status,
             Self::ClientGone | Self::ClientStalled => 499,
-            Self::ClientBody(_) => 400,
+            Self::Unsayable | Self::ClientBody(_) => 400,
             Self::ClientSlow => 408,
             Self::BodyTooLarge => 413,
             _ => 502,
@@ -133,7 +135,9 @@ impl Failure {
             Self::Broken(_) => Flags::UPSTREAM_TERMINATED,
             Self::ClientGone => Flags::DOWNSTREAM_RESET,
             Self::ClientStalled | Self::ClientSlow => Flags::STREAM_IDLE,
-            Self::ClientBody(_) | Self::BodyTooLarge => Flags::DOWNSTREAM_PROTOCOL,
+            Self::Unsayable | Self::ClientBody(_) | Self::BodyTooLarge => {
+                Flags::DOWNSTREAM_PROTOCOL
+            }
         }
     }
 
@@ -156,6 +160,7 @@ impl Failure {
             Self::ClientGone => details::DOWNSTREAM_GONE,
             Self::ClientStalled => details::DOWNSTREAM_STALLED,
             Self::ClientSlow => details::REQUEST_BODY_TIMEOUT,
+            Self::Unsayable => details::REQUEST_HEAD_INVALID,
             Self::ClientBody(_) => details::REQUEST_BODY_INVALID,
             Self::BodyTooLarge => details::REQUEST_BODY_TOO_LARGE,
         }
@@ -186,6 +191,7 @@ impl Failure {
             Self::ClientGone
                 | Self::ClientStalled
                 | Self::ClientSlow
+                | Self::Unsayable
                 | Self::ClientBody(_)
                 | Self::BodyTooLarge
         )
@@ -219,6 +225,7 @@ impl Failure {
             Self::Status(_) | Self::GrpcStatus(_) | Self::Broken(_) => "the upstream failed",
             Self::ClientGone | Self::ClientStalled => "the client is gone",
             Self::ClientSlow => "the request body did not come in time",
+            Self::Unsayable => "the target or the host of the request is invalid in HTTP/2",
             Self::ClientBody(_) => "the request body is invalid",
             Self::BodyTooLarge => "the request body is too large",
         }
