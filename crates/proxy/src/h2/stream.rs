@@ -25,8 +25,6 @@ pub(crate) struct Http2Stream {
     receiver: Option<RecvStream>,
     /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
     unread: Bytes,
-    /// The response that was sent says no.
-    is_refused: bool,
 }
 
 /// This end's direction.
@@ -62,7 +60,6 @@ impl Http2Stream {
             upgrade: None,
             receiver: Some(request),
             unread: Bytes::new(),
-            is_refused: false,
         }
     }
 
@@ -74,7 +71,6 @@ impl Http2Stream {
             upgrade: None,
             receiver: None,
             unread: Bytes::new(),
-            is_refused: false,
         }
     }
 
@@ -141,7 +137,6 @@ impl Http2Stream {
         match std::mem::replace(&mut self.sender, Sender::Gone) {
             Sender::Response(mut respond) => {
                 let response = head::response(text).ok_or_else(invalid_head)?;
-                self.is_refused = response.status().as_u16() >= 400;
                 self.sender = Sender::Open(respond.send_response(response, is_all).map_err(other)?);
             }
             Sender::Request(mut sender, scheme) => {
@@ -286,20 +281,10 @@ impl Http2Stream {
         count
     }
 
-    /// Reads and drops what still comes of a request that was refused, as long as there is something `left` to read.
-    /// Ready when no more has to be waited for.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+    /// Drops what still comes, and gives no credit for more. Ready when nothing more can come.
+    pub(crate) fn poll_drop_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(receiver) = &mut self.receiver else { return Poll::Ready(()) };
-        let mut dropped = std::mem::take(&mut self.unread).len();
-        while self.is_refused && *left > 0 && !receiver.is_end_stream() {
-            // It fails only where the stream is gone, which the next call says.
-            let _ = receiver.flow_control().release_capacity(dropped);
-            *left = left.saturating_sub(dropped);
-            match ready!(receiver.poll_data(cx)) {
-                Some(Ok(data)) => dropped = data.len(),
-                _ => break,
-            }
-        }
+        while !receiver.is_end_stream() && matches!(ready!(receiver.poll_data(cx)), Some(Ok(_))) {}
         Poll::Ready(())
     }
 

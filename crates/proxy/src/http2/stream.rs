@@ -18,9 +18,6 @@ use crate::goodbye::GOODBYE;
 use crate::h2::Http2Stream;
 use crate::http::{Connection, End, Next, Side, exchange, tunnel};
 
-/// Bytes of a request that are read, and dropped, behind its response.
-const LINGER: usize = 1 << 20;
-
 /// A stream whose task has not ended.
 struct Live {
     shared: Rc<Shared>,
@@ -111,15 +108,14 @@ async fn finish(live: Live, connection: Connection, end: End) {
     }
 }
 
-/// Waits a moment for the client to see that its request was refused: clients then stop sending. Dropping the stream
-/// says NO_ERROR (RFC 9113 section 8.1), which some, such as curl 7.88, take for a failure while they are still sending.
+/// Waits a moment for the client to see that its request was answered before it was whole, and to stop sending. Dropping
+/// the stream says NO_ERROR (RFC 9113 section 8.1), which some, such as curl 7.88, take for a failure while they send.
 async fn linger(stream: &mut Http2Stream, timer: &Timer) {
-    let mut left = LINGER;
     poll_fn(|cx| {
         if timer.poll_expired(cx.waker()) || stream.poll_gone(cx).is_ready() {
             return Poll::Ready(());
         }
-        stream.poll_discard(cx, &mut left)
+        stream.poll_drop_rest(cx)
     })
     .await;
 }
