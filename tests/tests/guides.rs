@@ -121,21 +121,65 @@ fn the_two_configurations_make_a_tunnel() {
     guide.comes_through(&["start", "-c", "edge.json"], &["start", "-c", "site.json"]);
 }
 
+/// Each guide with configurations, and how many it has. Those of the guide to tunnels are run, above.
+const GUIDES: &[(&str, &str, usize)] = &[
+    ("first-proxy", include_str!("../../docs/guide/first-proxy.md"), 1),
+    ("http2", include_str!("../../docs/guide/http2.md"), 2),
+    ("tls", include_str!("../../docs/guide/tls.md"), 3),
+    ("upgrade", include_str!("../../docs/guide/upgrade.md"), 3),
+];
+
 #[test]
 fn whole_configurations_have_no_fault() {
-    let folder = TempDir::with_prefix("rosn-guide-").unwrap();
-    let path = folder.path().join("proxy.json");
-    for (guide, count) in [
-        (include_str!("../../docs/guide/first-proxy.md"), 1),
-        (include_str!("../../docs/guide/upgrade.md"), 3),
-    ] {
-        let texts: Vec<_> = guide.split("```json\n").skip(1).collect();
-        assert_eq!(texts.len(), count);
-        for text in texts {
-            fs::write(&path, text.split("```").next().unwrap()).unwrap();
-            let check = ["check", "--strict", "-c"];
-            let done = Rosn::command().args(check).arg(&path).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    let folder = certificates();
+    for (guide, text, count) in GUIDES {
+        let texts: Vec<_> = text.split("```json\n").skip(1).collect();
+        assert_eq!(texts.len(), *count, "{guide}");
+        for (at, text) in texts.iter().enumerate() {
+            let mut text = text.split("```").next().unwrap().to_owned();
+            if !text.contains("\"servers\"") {
+                // clusters alone
+                text = text.replacen('{', "{ \"servers\": [{ \"listeners\": [] }],", 1);
+            }
+            no_fault(&format!("{guide}-{at}"), &text, &folder);
         }
     }
+}
+
+#[test]
+fn examples_have_no_fault() {
+    let folder = certificates();
+    let examples: Vec<_> = fs::read_dir("../examples/configs").unwrap().collect();
+    assert!(examples.len() > 1);
+    for example in examples {
+        let path = example.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        no_fault(name, &fs::read_to_string(&path).unwrap(), &folder);
+    }
+}
+
+/// A folder with the certificates that the guide to TLS makes, by its own commands.
+fn certificates() -> TempDir {
+    let folder = TempDir::with_prefix("rosn-guide-").unwrap();
+    let guide = include_str!("../../docs/guide/tls.md");
+    let commands: Vec<_> =
+        guide.lines().filter_map(|line| line.strip_prefix("    rosn cert ")).collect();
+    assert!(!commands.is_empty());
+    for command in commands {
+        let mut rosn = Rosn::command();
+        rosn.arg("cert").args(command.split(' ')).current_dir(folder.path());
+        let done = rosn.output().unwrap();
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    folder
+}
+
+/// The configuration passes `rosn check` in that folder.
+fn no_fault(name: &str, text: &str, folder: &TempDir) {
+    let path = folder.path().join(format!("{name}.json"));
+    fs::write(&path, text).unwrap();
+    let mut check = Rosn::command();
+    check.args(["check", "--strict", "-c"]).arg(&path).current_dir(folder.path());
+    let done = check.output().unwrap();
+    assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stdout));
 }

@@ -58,7 +58,8 @@
 //! # Below
 //!
 //! [`connect`] makes the client's connections: directly or through proxies, with TLS. [`wire`] writes and reads
-//! messages on a stream, for the client, the server and a proxy alike. HTTP/2 is spoken on both sides, with the `h2` crate.
+//! messages on a stream, for the client, the server and a proxy alike. HTTP/2 is spoken by both where TLS agrees on it
+//! (ALPN) or where it is known before; its frames are the affair of the `h2` crate.
 
 mod body;
 pub mod client;

@@ -1,11 +1,16 @@
 //! Drives connections and streams: what happens between an accepted connection and a cluster.
 //!
 //! A [`Worker`] is what one thread owns: clock, timers, buffers, connection pools and the present
-//! [`Snapshot`] of the configuration. [`spawn`] takes an accepted connection and serves it in one task:
-//! as HTTP/1.1, request after request, each streamed to an endpoint of its route's cluster and back; or
+//! [`Snapshot`] of the configuration. [`spawn`] takes an accepted connection, answers its TLS handshake where there
+//! is one, finds out what is spoken, by ALPN or by the first bytes, and serves it: as HTTP/1.1, request after request,
+//! or as HTTP/2, with a task for each stream, each request streamed to an endpoint of its route's cluster and back; or
 //! as plain bytes for `tcp_proxy`. [`serve_udp`] does the same for datagrams.
 //!
-//! Nothing on the way of a request takes a lock, starts a task, or, once the worker is warm, allocates.
+//! Each side of an exchange speaks HTTP/1.1 or HTTP/2, whatever the other does. Inside, a head is the text of
+//! HTTP/1.1, so that routing, edits, retries and logs know one form.
+//!
+//! Nothing on the way of a request takes a lock. With HTTP/1.1 on both sides nothing there starts a task or, once the
+//! worker is warm, allocates.
 //!
 //! Everything here runs on the worker's own thread, in a tokio
 //! [`LocalRuntime`](tokio::runtime::LocalRuntime):

@@ -1,10 +1,15 @@
 //! TLS for both ends of a connection: certificates from files, chosen by name or issued on the spot, verified against
-//! authorities or pinned, and errors that say what is wrong and what to do.
+//! authorities or pinned, on either side; OCSP responses, tickets that all threads and machines can share, files that
+//! are read again; and errors that say what is wrong and what to do.
 //!
 //! An [`Acceptor`] answers the handshakes of clients, a [`Connector`] begins handshakes with servers; both are made
 //! from plain options, and everything that can be wrong with those is a [`TlsError`] then and not in a handshake
 //! later. What comes out is a [`TlsStream`] over whatever byte stream went in; over a connection of rosn-net it becomes
-//! such a connection itself.
+//! such a connection itself. [`PeerCertificate`] and [`Session`] are what is known of the other side then.
+//!
+//! [`ClientHello`] reads what a client asks for without answering it, for those who pass TLS on by its name.
+//! [`CertificateFacts`] says who a certificate is for, and until when. Changed files are taken over by
+//! [`Acceptor::reload`] and [`Connector::reload`], and connections that there are go on.
 //!
 //! The protocol is rustls over AWS-LC, TLS 1.2 and 1.3; no other crate knows that, but for QUIC, which takes the
 //! configurations as they are.

@@ -6,8 +6,10 @@
 
 mod extended;
 pub(crate) mod head;
+mod metered;
 mod outgoing;
 mod stream;
 
+pub(crate) use metered::{Meter, Metered, Turn};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use stream::{Filled, Http2Stream, is_unsayable};

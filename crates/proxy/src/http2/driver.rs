@@ -1,5 +1,6 @@
 //! The task of one connection: moves its frames, begins its streams, knows when it has to end.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,10 +11,11 @@ use rosn_base::Timer;
 use rosn_config::checked::Http2Settings;
 use tracing::debug;
 
-use super::metered::Metered;
+use super::meter::Meter;
 use super::{Shared, stream};
 use crate::context::Serving;
 use crate::goodbye::GOODBYE;
+use crate::h2::Metered;
 use crate::upstream::{NEVER, nanos};
 
 /// How a connection ended.
@@ -37,8 +39,8 @@ impl End {
 }
 
 pub(super) struct Driver {
-    connection: Connection<Metered, Bytes>,
-    shared: std::rc::Rc<Shared>,
+    connection: Connection<Metered<Rc<Meter>>, Bytes>,
+    shared: Rc<Shared>,
     /// As of the newest stream.
     serving: Serving,
     timer: Timer,
@@ -58,8 +60,8 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        mut connection: Connection<Metered, Bytes>,
-        shared: std::rc::Rc<Shared>,
+        mut connection: Connection<Metered<Rc<Meter>>, Bytes>,
+        shared: Rc<Shared>,
         serving: Serving,
         timer: Timer,
         settings: Http2Settings,

@@ -18,7 +18,7 @@
 //! What ends a connection for a flood is GOAWAY with ENHANCE_YOUR_CALM.
 
 mod driver;
-mod metered;
+mod meter;
 mod request;
 mod stream;
 
@@ -39,10 +39,11 @@ use tracing::debug;
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::goodbye;
+use crate::h2::Metered;
 use crate::snapshot::Service;
 use crate::upstream::nanos;
 use driver::{Driver, End};
-use metered::{Meter, Metered};
+use meter::Meter;
 
 /// Bytes that a stream may hold of what its client does not take.
 const SEND_BUFFER: usize = 64 << 10;
@@ -81,7 +82,8 @@ pub(crate) async fn serve(
     let peer = info.peer.clone();
     timer.set(worker.clock.now().saturating_add(nanos(limits.header_timeout)));
     let builder = builder(&settings, own_head.unwrap_or(limits.max_head_bytes));
-    let handshake = handshake(&builder, Metered::new(stream, &meter), &timer, &worker).await;
+    let handshake =
+        handshake(&builder, Metered::new(stream, Rc::clone(&meter)), &timer, &worker).await;
     let credit = RefCell::new(Credit::new(worker.clock.now()));
     let shared = Rc::new(Shared {
         worker,
@@ -143,10 +145,10 @@ fn builder(settings: &Http2Settings, head_bytes: usize) -> Builder {
 /// Sends our SETTINGS and waits for the client's preface.
 async fn handshake(
     builder: &Builder,
-    stream: Metered,
+    stream: Metered<Rc<Meter>>,
     timer: &Timer,
     worker: &Worker,
-) -> Result<Connection<Metered, Bytes>, End> {
+) -> Result<Connection<Metered<Rc<Meter>>, Bytes>, End> {
     let mut handshake = std::pin::pin!(builder.handshake(stream));
     poll_fn(|cx| {
         if timer.poll_expired(cx.waker()) {

@@ -1,6 +1,6 @@
 //! A connection that many requests share, and a request's place in it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use rosn_cluster::Endpoint;
-use rosn_net::PeerAddr;
+use rosn_net::{PeerAddr, Stream};
 
 use super::pool::Pool;
 use crate::context::Worker;
+use crate::h2::{Meter, Turn};
 use crate::upstream::{Counted, Phases};
 
-/// Bytes that a connection may read before other tasks have their turn: frames may be small and many.
+/// Bytes that a connection may read before other tasks have their turn.
 const TURN: usize = 64 << 10;
 
 /// An open HTTP/2 connection to an endpoint. Its task drives it; all else is here.
@@ -48,8 +49,7 @@ pub(super) struct Connection {
     /// When it last had a stream, and when something last came, in nanoseconds of the worker's clock.
     idle_since: Cell<u64>,
     heard: Cell<u64>,
-    /// Bytes that it may still read in this turn.
-    turn: Cell<usize>,
+    turn: Turn,
     /// How long it took to make it; the first request takes that.
     opening: Cell<Option<Phases>>,
     limits: Limits,
@@ -72,6 +72,31 @@ pub(super) struct Opened {
     pub(super) is_secure: bool,
     pub(super) counted: Counted,
     pub(super) phases: Phases,
+}
+
+/// What is below a connection knows it by; empty until it is open.
+pub(super) type Below = Rc<OnceCell<Rc<Connection>>>;
+
+impl Meter for Below {
+    fn has_turn(&self) -> bool {
+        self.get().is_none_or(|connection| connection.turn.has_more())
+    }
+
+    fn read(&self, count: usize) {
+        if let Some(connection) = self.get() {
+            connection.count_bytes(0, count);
+            connection.heard.set(connection.worker.clock.refresh());
+            connection.turn.take(count);
+        }
+    }
+
+    fn wrote(&self, count: usize) {
+        if let Some(connection) = self.get() {
+            connection.count_bytes(count, 0);
+        }
+    }
+
+    fn ended(&self, _stream: Stream) {}
 }
 
 impl Connection {
@@ -101,7 +126,7 @@ impl Connection {
             extended: Cell::new(false),
             idle_since: Cell::new(now),
             heard: Cell::new(now),
-            turn: Cell::new(TURN),
+            turn: Turn::of(TURN),
             opening: Cell::new(Some(opened.phases)),
             limits,
         })
@@ -170,20 +195,9 @@ impl Connection {
         self.heard.get()
     }
 
-    /// Something came.
-    pub(super) fn hear(&self, count: usize) {
-        self.heard.set(self.worker.clock.refresh());
-        self.turn.set(self.turn.get().saturating_sub(count));
-    }
-
-    /// Its task has its turn.
-    pub(super) fn begin_turn(&self) {
-        self.turn.set(TURN);
-    }
-
-    /// Whether it may read more before others have their turn.
-    pub(super) fn has_turn(&self) -> bool {
-        self.turn.get() > 0
+    /// What it may read before other tasks have their turn.
+    pub(super) fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// Takes note of how many streams the endpoint allows; true where that is more than before.
@@ -234,7 +248,7 @@ impl Connection {
     }
 
     /// Counts bytes that were moved.
-    pub(super) fn count_bytes(&self, written: usize, read: usize) {
+    fn count_bytes(&self, written: usize, read: usize) {
         self.written.set(self.written.get() + written as u64);
         if let Some(counted) = &*self.counted.borrow() {
             counted.count_bytes(written as u64, read as u64);

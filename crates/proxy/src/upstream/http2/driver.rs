@@ -12,11 +12,11 @@ use h2::{Ping, PingPong};
 use rosn_base::Timer;
 use tracing::debug;
 
-use super::connection::Connection;
-use super::heard::Heard;
+use super::connection::{Below, Connection};
 use super::obtain::{self, UNKNOWN_STREAMS};
 use super::pool::Pool;
 use crate::context::Worker;
+use crate::h2::Metered;
 use crate::upstream::{NEVER, nanos};
 
 /// A connection on which no stream begins or ends is not pinged more often: the least that gRPC's servers take from
@@ -40,7 +40,7 @@ pub(super) struct Times {
 /// What drives a connection. Dropping it ends the connection and fails its streams.
 pub(super) struct Driver {
     connection: Rc<Connection>,
-    io: h2::client::Connection<Heard, Bytes>,
+    io: h2::client::Connection<Metered<Below>, Bytes>,
     pings: PingPong,
     worker: Rc<Worker>,
     timer: Timer,
@@ -59,7 +59,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         connection: Rc<Connection>,
-        mut io: h2::client::Connection<Heard, Bytes>,
+        mut io: h2::client::Connection<Metered<Below>, Bytes>,
         worker: &Rc<Worker>,
         pool: &Rc<Pool>,
         times: Times,
@@ -91,7 +91,7 @@ impl Driver {
 
     /// Ready when the connection has ended, with why.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
-        self.connection.begin_turn();
+        self.connection.turn().begin();
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll(cx) {
             return Poll::Ready(result.err().map(into_io));
         }

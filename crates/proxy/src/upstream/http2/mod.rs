@@ -7,7 +7,6 @@
 
 mod connection;
 mod driver;
-mod heard;
 mod obtain;
 mod pool;
 

@@ -1,6 +1,5 @@
 //! How a request comes to a stream.
 
-use std::cell::OnceCell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -12,11 +11,11 @@ use rosn_cluster::{Endpoint, Permit};
 use rosn_net::ConnInfo;
 use rosn_transport::TransportError;
 
-use super::connection::{Connection, Limits, Opened, Place};
+use super::connection::{Below, Connection, Limits, Opened, Place};
 use super::driver::{Driver, Times};
-use super::heard::Heard;
 use super::pool::Pool;
 use crate::context::Worker;
+use crate::h2::Metered;
 use crate::upstream::failure::HTTP2;
 use crate::upstream::{
     self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Speaks, Took, Upstream, Wanted, count, nanos,
@@ -212,8 +211,9 @@ impl Opening {
         let (stream, counted) = opened.into_socket().expect("it was dialed");
         // Where it fails the connection is gone, and that is noticed at once.
         let _ = stream.set_keep_alive(&upstream.keep_alive);
-        let by = Rc::new(OnceCell::new());
-        let handshake = builder(upstream, worker).handshake(Heard { stream, by: Rc::clone(&by) });
+        let below = Below::default();
+        let handshake =
+            builder(upstream, worker).handshake(Metered::new(stream, Rc::clone(&below)));
         let (sender, io) = handshake.await.map_err(|error| {
             let reset = || io::ErrorKind::ConnectionReset.into();
             no_http2(endpoint, error.into_io().unwrap_or_else(reset))
@@ -228,7 +228,7 @@ impl Opening {
         let opened =
             Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
-        let _ = by.set(Rc::clone(&connection));
+        let _ = below.set(Rc::clone(&connection));
         pool.put(&connection);
         let times = Times {
             settle: upstream.connect_timeout,
