@@ -51,7 +51,12 @@ fn function_lengths(code: &str) -> impl Iterator<Item = (usize, usize)> {
         if line.trim_end().ends_with(['}', ';', ',']) {
             continue;
         }
-        if let Some(length) = lines[start + 1..].iter().position(ends) {
+        let Some(length) = lines[start + 1..].iter().position(ends) else { continue };
+        // a trait's method without a body, over several lines
+        let declares = |line: &&str| {
+            line.len() > indent && line[indent..].starts_with(')') && line.ends_with(';')
+        };
+        if !lines[start + 1..][..length].iter().any(declares) {
             found.push((start + 1, length + 2));
         }
     }
@@ -66,5 +71,7 @@ mod tests {
     fn functions_are_measured() {
         let code = "fn a() {\n    b();\n}\n\nimpl C {\n    fn d(\n        e: F,\n    ) {\n        g();\n    }\n}\n";
         assert_eq!(function_lengths(code).collect::<Vec<_>>(), [(1, 3), (6, 5)]);
+        let code = "trait A {\n    fn b(\n        c: D,\n    ) -> E;\n\n    fn f() {\n        g();\n    }\n}\n";
+        assert_eq!(function_lengths(code).collect::<Vec<_>>(), [(6, 3)]);
     }
 }
