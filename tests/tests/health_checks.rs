@@ -149,6 +149,49 @@ fn a_port_that_refuses_is_unhealthy() {
     assert_eq!(setup.answers(), set(&["a", "b"]));
 }
 
+/// A host that is served on one port may be asked on another.
+#[test]
+fn hosts_may_be_asked_on_a_port_of_their_own() {
+    let (well, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (app, checks) = (Origin::http(|_| ok("app")), origin("checks", &well, &asked));
+    let mut check = with(http_check(), json!({ "healthy_threshold": 2 }));
+    check["check_config"]["http_check_config"]["port"] = json!(checks.port());
+    let setup = Setup::new(&[app.port()], check);
+    setup.wait_healthy(0);
+    well.store(true, Ordering::SeqCst);
+    setup.wait_healthy(1);
+    assert_eq!(setup.answers(), set(&["app"]));
+    assert!(setup.rosn.metric("healthcheck_failure", &[("service", "app")]) >= 1.0);
+}
+
+/// What is no answer is a bad one, however much of it comes; and so is none in time.
+#[test]
+fn what_is_no_answer_is_a_bad_one() {
+    let endless = || {
+        Origin::raw(|stream| {
+            let mut client = Client::over(stream);
+            while client.try_send(b"HTTP/1.1 200 OK\r\nX: ".repeat(1000)).is_ok() {}
+        })
+    };
+    let silent = || Origin::raw(|stream| drop(Client::over(stream).read_to_end()));
+    let closes = || Origin::raw(drop);
+    for (origin, reason, count) in [
+        (endless(), "its answer is invalid", "active_failure"),
+        (closes(), "it closed the connection without an answer", "active_failure"),
+        (silent(), "no answer within 50ms", "network_failure"),
+    ] {
+        let check = with(http_check(), json!({ "timeout": "50ms", "unhealthy_threshold": 1 }));
+        let check =
+            if count == "active_failure" { with(check, json!({ "timeout": "5s" })) } else { check };
+        let setup = Setup::new(&[origin.port()], check);
+        setup.wait_healthy(0);
+        let said = setup.rosn.log();
+        assert!(said.contains(reason) || said.contains("the connection broke"), "{reason}: {said}");
+        let metric = format!("healthcheck_{count}");
+        assert!(setup.rosn.metric(&metric, &[("service", "app")]) >= 1.0, "{reason}");
+    }
+}
+
 #[test]
 fn a_reload_keeps_what_was_found_out_and_ends_checks_that_are_gone() {
     let asked = Arc::new(AtomicUsize::new(0));
