@@ -147,6 +147,9 @@ fn listener_keys(old: &Listener, new: &Listener) -> Vec<&'static str> {
         "connection_idle_timeout": idle_timeout,
         "max_connections": max_connections,
         "stream_settings": stream,
+        "inspector": inspector,
+        "listener_filters": reads_hello,
+        "filter_chains": tls,
         "filter_chains": service,
     )
 }
@@ -172,6 +175,8 @@ fn cluster_keys(old: &Cluster, new: &Cluster) -> Vec<&'static str> {
         "panic_threshold": panic_threshold,
         "health_check": health_check,
         "stream_settings": stream,
+        "http2": http2,
+        "tls_context": tls,
         "tls_context": inactive,
     )
 }

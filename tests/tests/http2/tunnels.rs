@@ -151,6 +151,40 @@ fn what_is_no_switch_does_not_look_like_one() {
     }
 }
 
+/// The same of what rosn answers itself, and of `h2c`, which HTTP/1.1 may pass over.
+#[test]
+fn rosn_itself_does_not_say_yes_either() {
+    let origin = Origin::http(|_| ok("no tunnel"));
+    let line = Line::changed(origin, json!({}), |config| {
+        let routes = &mut config["servers"][0]["routers"][0]["virtual_hosts"][0]["routers"];
+        let direct = json!({
+            "match": { "prefix": "/chat" },
+            "direct_response": { "status": 200, "body": "hi" },
+        });
+        routes.as_array_mut().unwrap().insert(0, direct);
+    });
+    let mut client = line.client();
+    let stream = client.open(&WEBSOCKET, false);
+    assert_eq!(client.answer(stream).status, 403);
+    let stream = client.request("GET", "/chat", &[]);
+    assert_eq!(client.answer(stream).status, 200);
+    for protocol in ["h2c", "H2C"] {
+        let mut head = WEBSOCKET.to_vec();
+        for field in &mut head {
+            match field.0 {
+                ":protocol" => field.1 = protocol,
+                ":path" => field.1 = "/",
+                _ => {}
+            }
+        }
+        let stream = client.open(&head, false);
+        assert_eq!(client.answer(stream).status, 501, "{protocol}");
+    }
+    assert_eq!(line.origin.requests(), 0);
+    drop(client);
+    line.rosn.settled();
+}
+
 #[test]
 fn a_route_says_which_protocols_may_be_switched_to() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -212,6 +212,10 @@ impl Exchange<'_> {
             Action::Forward(forward) => {
                 forward::run(self, serving, proxy, table, route, forward).await
             }
+            Action::Direct(direct) if self.would_say_yes(direct.status) => {
+                self.record.details = details::UPGRADE_NOT_ALLOWED;
+                self.reply(403, tunnel::Refusal::Upgrade.public()).await
+            }
             Action::Direct(direct) => {
                 self.record.direct = true;
                 self.reply_with(
@@ -265,6 +269,13 @@ impl Exchange<'_> {
             }
             _ => table.find(input),
         })
+    }
+
+    /// To an extended CONNECT a 2xx says yes, whoever says it (RFC 8441 section 5).
+    fn would_say_yes(&self, status: u16) -> bool {
+        (200..300).contains(&status)
+            && self.connection.client.is_http2()
+            && tunnel::is_asked(&self.slot.head, self.request_bytes())
     }
 
     async fn redirect_to_tls(&mut self) -> Next {

@@ -167,6 +167,10 @@ fn write_upgrade(
     if protocol.is_empty() || !protocol.iter().all(is_name) {
         return Err(Refused::Malformed(":protocol is no token"));
     }
+    if protocol.eq_ignore_ascii_case(b"h2c") {
+        // As text it would be an offer that may be passed over, and the answer to a mere GET would say yes.
+        return Err(Refused::Status(501, "CONNECT does not lead to this protocol (RFC 8441)"));
+    }
     line(b"connection", b"upgrade", text);
     line(b"upgrade", protocol, text);
     if protocol.eq_ignore_ascii_case(b"websocket") {

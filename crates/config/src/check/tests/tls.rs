@@ -220,3 +220,17 @@ fn routes_by_server_name() {
     let filter = with(LISTENER, json!({"listener_filters": [{"type": "tls_inspector"}]}));
     assert!(config(&filter).listeners[0].reads_hello);
 }
+
+#[test]
+fn a_diff_names_tls_and_http2() {
+    let old = config(&base());
+    for (pointer, change, expected) in [
+        (CHAIN, json!({ "tls_context": context(&json!({})) }), "in: filter_chains"),
+        (LISTENER, json!({ "inspector": true }), "in: inspector"),
+        (CLUSTER, json!({ "tls_context": { "status": true } }), "backend: tls_context"),
+        (CLUSTER, json!({ "http2": { "max_concurrent_streams": 7 } }), "backend: http2"),
+    ] {
+        let said = diff(&old, &config(&with(pointer, change))).to_string();
+        assert!(said.contains(&format!("({expected})")), "{expected}: {said}");
+    }
+}
