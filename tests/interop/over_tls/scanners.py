@@ -1,10 +1,10 @@
-"""testssl.sh and sslyze find nothing, with a certificate and settings as they come."""
+"""testssl.sh and sslyze find nothing to object to, with a certificate of `rosn cert` and settings as they come."""
 
+import contextlib
 import json
 
-from over_tls.certificates import leaf
 from over_tls.servers import web
-from through.programs import ended
+from through.programs import ended, output
 
 # What testssl.sh says of any server like this one, and why it is no fault of rosn.
 NOT_ROSN = {
@@ -15,16 +15,26 @@ NOT_ROSN = {
     "security_headers": "headers of the application",
     "cipher_order": "all that are offered are safe, so the client's order is kept (as Mozilla wants it)",
 }
-# What the grade is made of: testssl.sh 3.0 does not say it itself. The client simulations take as long as all others.
-SCANS = ["--protocols", "--std", "--fs", "--server-preference", "--server-defaults", "--vulnerable"]
+# What a grade is made of; testssl.sh 3.0 does not say it itself. Its simulations of clients take as long as all others.
+SCANS = ["--protocols", "--std", "--pfs", "--server-preference", "--server-defaults", "--vulnerable"]
+VERSIONS = {"SSLv2": False, "SSLv3": False, "TLS1": False, "TLS1_1": False, "TLS1_2": True, "TLS1_3": True}
+
+
+@contextlib.asynccontextmanager
+async def scanned(setup, name: str):
+    """rosn with a certificate of its own authority; the authority, and the port."""
+    folder = setup.folder.path / name
+    await output(setup.program, "cert", "localhost", "127.0.0.1", "--dir", folder)
+    context = {"status": True, "cert_chain": str(folder / "localhost.pem"), "private_key": str(folder / "localhost.key")}
+    async with web() as to, setup.rosn(end := setup.end(to, context)):
+        yield folder / "ca.pem", end.port
 
 
 async def testssl(setup):
-    material = leaf(setup.folder, "scanned", "localhost", "interop.test")
     report = setup.folder.path / "testssl.json"
-    async with web() as to, setup.rosn(end := setup.end(to, material.context())):
-        command = ["testssl", "--quiet", "--color", "0", "--warnings", "batch", "--add-ca", setup.folder.ca, "--ip",
-                   "127.0.0.1", "--jsonfile", report, *SCANS, f"localhost:{end.port}"]
+    async with scanned(setup, "testssl") as (ca, port):
+        command = ["testssl", "--quiet", "--color", "0", "--warnings", "batch", "--add-ca", ca, "--ip", "127.0.0.1",
+                   "--jsonfile", report, *SCANS, f"localhost:{port}"]
         _, out, error = await ended(*command)
     if not report.exists():
         raise AssertionError(f"testssl.sh says {(out + error).decode()[-1500:]}")
@@ -32,20 +42,19 @@ async def testssl(setup):
     bad = [f"{one['severity']} {one['id']}: {one['finding']}" for one in found
            if one["severity"] not in ("OK", "INFO") and one["id"] not in NOT_ROSN]
     told = {one["id"]: one["finding"] for one in found}
-    print(f"       testssl.sh: {len(found)} findings; {told.get('FS_ciphers', '')}")
+    print(f"       testssl.sh: {len(found)} findings, {len(bad)} of them against rosn; {told.get('PFS_ciphers')}")
     if bad or len(found) < 50:
         raise AssertionError(f"{len(found)} findings, of which are no good: {bad}")
-    for wanted, what in (("TLS1_2", "offered"), ("TLS1_3", "offered"), ("TLS1", "not offered"), ("TLS1_1", "not offered")):
-        if not told.get(wanted, "").startswith(what):
-            raise AssertionError(f"{wanted}: {told.get(wanted)}")
+    offered = {version: told.get(version, "").startswith("offered") for version in VERSIONS}
+    if offered != VERSIONS:
+        raise AssertionError(f"versions: {offered}")
 
 
 async def sslyze(setup):
     """By Mozilla's intermediate configuration, and its other checks."""
-    material = leaf(setup.folder, "mozilla", "localhost", "interop.test")
-    async with web() as to, setup.rosn(end := setup.end(to, material.context())):
-        command = [setup.binary("sslyze"), "--certinfo", "--certinfo_ca_file", setup.folder.ca,
-                   "--mozilla_config", "intermediate", f"localhost:{end.port}"]
+    async with scanned(setup, "sslyze") as (ca, port):
+        command = [setup.binary("sslyze"), "--certinfo", "--certinfo_ca_file", ca, "--mozilla_config", "intermediate",
+                   f"localhost:{port}"]
         status, out, error = await ended(*command)
     text = out.decode()
     if status or "OK - Compliant" not in text or "VULNERABLE -" in text:
