@@ -175,3 +175,45 @@ fn fits(addr: Option<SocketAddr>, ranges: &[checked::CidrRange], ports: &[(u16, 
     let port = addr.port();
     in_ranges && (ports.is_empty() || ports.iter().any(|(from, to)| (*from..=*to).contains(&port)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_protocols_of_routes() {
+        let route = |names: &[&str], alpn: &[&str]| checked::StreamRoute {
+            cluster: "c".into(),
+            sources: vec![],
+            destinations: vec![],
+            source_ports: vec![],
+            destination_ports: vec![],
+            server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+            alpn: alpn.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let asked = |name: &str, alpn: &[&str]| Asked {
+            server_name: (!name.is_empty()).then(|| name.into()),
+            alpn: alpn.iter().map(|name| name.as_bytes().into()).collect(),
+        };
+        let exact = route(&["a.test", "b.test"], &[]);
+        let wild = route(&["*.b.test"], &[]);
+        for (route, name, expected) in [
+            (&exact, "a.test", true),
+            (&exact, "b.test", true),
+            (&exact, "x.b.test", false),
+            (&exact, "", false),
+            (&wild, "x.b.test", true),
+            (&wild, "x.y.b.test", true),
+            (&wild, "b.test", false),
+            (&wild, ".b.test", false),
+            (&wild, "xb.test", false),
+            (&route(&[], &[]), "", true),
+        ] {
+            assert_eq!(asked(name, &[]).fits(route), expected, "{name}");
+        }
+        let h2 = route(&["a.test"], &["h2"]);
+        assert!(asked("a.test", &["http/1.1", "h2"]).fits(&h2));
+        assert!(!asked("a.test", &["http/1.1"]).fits(&h2));
+        assert!(!asked("b.test", &["h2"]).fits(&h2));
+    }
+}

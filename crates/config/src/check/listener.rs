@@ -10,20 +10,16 @@ use rosn_base::Addr;
 use crate::Defaults;
 use crate::checked::{
     IdleTimeout, Listener, ListenerTls, Network, OriginalDst, OriginalDstKind, Protocol, Service,
-    StreamProxy, StreamSettings, Tproxy, TransportSettings,
+    StreamProxy, StreamSettings, Tproxy,
 };
 use crate::context::Context;
 use crate::diagnostic::Fault;
-use crate::format::{
-    self as raw, Field, ListenerFilterType, NetworkFilterType, OriginalDstType, Server,
-};
+use crate::format::{self as raw, Field, ListenerFilterType, OriginalDstType, Server};
 use crate::text::Span;
 
 use super::router;
 use super::stream::{self, Found, Side};
-use super::{
-    Names, access_log, address, missing, not_yet, proxy, stream_filters, stream_proxy, tls,
-};
+use super::{Names, access_log, address, chain, missing, not_yet, stream_filters, tls};
 
 /// The listener filter that reads what clients say in TLS.
 const TLS_INSPECTOR: &str = "tls_inspector";
@@ -83,7 +79,7 @@ fn listener(
     let written = raw.name.filled().or(raw.address.filled()).map(|(name, _)| name.to_owned());
     // Only a unix socket of `stream_settings` needs neither.
     let written = written.or(address.as_ref().map(Addr::to_string)).unwrap_or_default();
-    let mut service = service(raw, network, scope, context);
+    let mut service = chain::service(raw, network, scope, context);
     // A filter that protects, and cannot be run, must not be left out in silence.
     if let Some(reason) = stream_filters::check(raw.stream_filters.items(), context) {
         inactive(&mut service, reason, raw, context);
@@ -100,7 +96,7 @@ fn listener(
         context.add(Fault::error(span, "both-given", message).help("remove one of them"));
     }
     if let (Some(stream), Some(Service::Http(proxy))) = (&mut stream, &service) {
-        agree_on(&proxy.protocols, Arc::make_mut(stream));
+        Arc::make_mut(stream).agree_on(&proxy.protocols);
     }
     let name: Arc<str> = written.as_str().into();
     Some(Listener {
@@ -155,20 +151,6 @@ fn check_stream(
     }
 }
 
-/// The proxy understands only its protocols, whatever v2ray's default offers. Other transports than bytes in TLS agree on
-/// what they are themselves.
-fn agree_on(protocols: &[Protocol], stream: &mut StreamSettings) {
-    let is_itself = matches!(
-        stream.transport,
-        TransportSettings::Tcp(_) | TransportSettings::DomainSocket(_) | TransportSettings::Mkcp(_)
-    );
-    if let (true, Some(tls)) = (is_itself, &mut stream.tls)
-        && tls.alpn.is_empty()
-    {
-        tls.alpn = Protocol::alpn(protocols).into_iter().map(str::to_owned).collect();
-    }
-}
-
 /// TLS of the one filter chain; turns the listener off where it needs what is not there yet.
 fn tls(
     raw: &raw::Listener,
@@ -176,7 +158,7 @@ fn tls(
     context: &mut Context<'_>,
 ) -> Option<ListenerTls> {
     let [chain] = raw.filter_chains.items() else { return None };
-    let found = match tls::listener(chain, context) {
+    let mut found = match tls::listener(chain, context) {
         Ok(found) => found?,
         Err(reason) => {
             inactive(service, reason.to_owned(), raw, context);
@@ -187,7 +169,30 @@ fn tls(
         let message = "`udp_proxy` sends plain datagrams: there is no TLS for them";
         context.add(Fault::error(chain.span, "tls-datagrams", message));
     }
+    if let Some(Service::Http(proxy)) = service {
+        offer_only(&proxy.protocols, &mut found, chain, context);
+    }
     Some(found)
+}
+
+/// Leaves out what TLS would offer by `alpn` and the proxy does not speak.
+fn offer_only(
+    protocols: &[Protocol],
+    tls: &mut ListenerTls,
+    chain: &raw::FilterChain,
+    context: &mut Context<'_>,
+) {
+    let spoken = Protocol::alpn(protocols);
+    for name in tls.contexts.iter().flat_map(|tls| &tls.alpn) {
+        if !spoken.contains(&name.as_str()) {
+            let message = format!("`alpn` offers `{name}`, which this proxy does not speak");
+            let fault = Fault::warning(chain.span, "no-effect", message);
+            context.add(fault.help("it is left out; `downstream_protocol` says what is spoken"));
+        }
+    }
+    for tls in &mut tls.contexts {
+        tls.alpn.retain(|name| spoken.contains(&name.as_str()));
+    }
 }
 
 /// Whether something wants to know what clients say in TLS.
@@ -282,27 +287,6 @@ impl Field<OriginalDstType> {
     }
 }
 
-/// What the one filter chain does.
-fn service(
-    raw: &raw::Listener,
-    network: Network,
-    scope: &Scope<'_>,
-    context: &mut Context<'_>,
-) -> Option<Service> {
-    let chains = raw.filter_chains.items();
-    let [chain] = chains else {
-        if !matches!(raw.filter_chains, Field::Faulty) {
-            let message =
-                format!("a listener has exactly one filter chain; this one has {}", chains.len());
-            let span =
-                chains.get(1).map_or(raw.filter_chains.span_or(raw.span), |second| second.span);
-            context.add(Fault::error(span, "filter-chains", message));
-        }
-        return None;
-    };
-    filters(chain, network, scope, context)
-}
-
 /// Turns a listener off, and says so.
 fn inactive(
     service: &mut Option<Service>,
@@ -313,103 +297,6 @@ fn inactive(
     let span = raw.name.filled().map_or(raw.address.span_or(raw.span), |(_, span)| span);
     context.add(not_yet(span, &format!("{reason}: this listener is not started")));
     *service = Some(Service::Inactive(reason));
-}
-
-/// The first filter that serves decides; the others are checked.
-fn filters(
-    chain: &raw::FilterChain,
-    network: Network,
-    scope: &Scope<'_>,
-    context: &mut Context<'_>,
-) -> Option<Service> {
-    let mut found: Vec<Option<Service>> = Vec::new();
-    let mut fallback = None;
-    for filter in chain.filters.items() {
-        let Some((kind, span)) = filter.r#type.spanned() else {
-            if filter.r#type.is_absent() {
-                missing(filter.span, "type", context);
-                found.push(None);
-            }
-            continue;
-        };
-        match kind.0.as_str() {
-            // Registered with the routers.
-            "connection_manager" => {}
-            name @ ("proxy" | "tcp_proxy" | "udp_proxy") => {
-                check_network(name, network, span, context);
-                found.push(match name {
-                    "proxy" => {
-                        let proxy = proxy::proxy(filter, scope, context);
-                        proxy.map(|(service, falls_back)| {
-                            fallback = fallback.or(falls_back);
-                            service
-                        })
-                    }
-                    "tcp_proxy" => {
-                        stream_proxy::proxy(filter, scope.names, context).map(Service::Tcp)
-                    }
-                    _ => stream_proxy::datagrams(filter, scope.names, context).map(Service::Udp),
-                });
-            }
-            name @ ("tunnel" | "grpc") => {
-                let reason = format!("the network filter `{name}`");
-                context.add(not_yet(
-                    span,
-                    &format!("{reason}: a listener that needs it is not started"),
-                ));
-                found.push(Some(Service::Inactive(reason)));
-            }
-            other => {
-                let message = format!("no network filter is named `{other}`; it is skipped");
-                let fault = Fault::warning(span, "unknown-network-filter", message);
-                context.add(fault.suggest(other, NetworkFilterType::CHOICES.iter().copied()));
-            }
-        }
-    }
-    if found.is_empty() && !matches!(chain.filters, Field::Faulty) {
-        let span = chain.filters.span_or(chain.span);
-        let fault =
-            Fault::error(span, "nothing-serves", "no filter of this chain serves a connection");
-        context.add(fault.help("add a filter of the type `proxy`, `tcp_proxy` or `udp_proxy`"));
-        return None;
-    }
-    // A filter that cannot run yet does not hand over to the next one: what it guards stays shut.
-    let inactive = found.iter().position(|s| matches!(s, Some(Service::Inactive(_))));
-    if let (None, Some(span)) = (inactive, fallback) {
-        fall_back(&mut found, span, context);
-    }
-    found.into_iter().nth(inactive.unwrap_or(0)).flatten()
-}
-
-/// Gives what no protocol fits to the next `tcp_proxy`.
-fn fall_back(found: &mut [Option<Service>], span: Span, context: &mut Context<'_>) {
-    let [Some(Service::Http(proxy)), others @ ..] = found else { return };
-    let next = others.iter().find_map(|other| match other {
-        Some(Service::Tcp(next)) => Some(next.clone()),
-        _ => None,
-    });
-    if next.is_none() && others.iter().all(Option::is_some) {
-        let message = "there is nothing to fall back to: no `tcp_proxy` comes after this `proxy`";
-        let fault = Fault::warning(span, "no-fallback", message);
-        context.add(fault.help("what fits no protocol is refused"));
-    }
-    proxy.fallback = next;
-}
-
-fn check_network(filter: &str, network: Network, span: Span, context: &mut Context<'_>) {
-    if (filter == "udp_proxy") == (network == Network::Udp) {
-        return;
-    }
-    let message = match network {
-        Network::Udp => format!("`{filter}` does not serve UDP"),
-        _ => "`udp_proxy` serves only UDP".to_owned(),
-    };
-    let help = if network == Network::Udp {
-        "use `udp_proxy`"
-    } else {
-        "give the listener `\"network\": \"udp\"`"
-    };
-    context.add(Fault::error(span, "wrong-network", message).help(help));
 }
 
 /// Virtual listeners are reached through `use_original_dst` of another one, and by nothing else.

@@ -3,6 +3,7 @@
 mod access_log;
 mod action;
 mod address;
+mod chain;
 mod cluster;
 mod dns;
 mod headers;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{CidrRange, Secret};
+use super::{CidrRange, Protocol, Secret};
 
 /// `stream_settings` (or `streamSettings`) of a listener or a cluster. The default is plain TCP.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,6 +26,21 @@ impl StreamSettings {
             && self.tls.is_none()
             && !self.proxy_protocol.accept
             && self.proxy_protocol.send.is_none()
+    }
+
+    /// Has TLS agree (ALPN) on one of these protocols, the only ones that are understood, and not on whatever v2ray's
+    /// default is. Settings that say what to agree on stay as they are, and so do those of transports that are more than
+    /// bytes in TLS: they agree on what they are themselves. Says whether something has changed.
+    pub fn agree_on(&mut self, protocols: &[Protocol]) -> bool {
+        use TransportSettings::{DomainSocket, Mkcp, Tcp};
+        let is_bytes = matches!(self.transport, Tcp(_) | DomainSocket(_) | Mkcp(_));
+        match &mut self.tls {
+            Some(tls) if is_bytes && tls.alpn.is_empty() => {
+                tls.alpn = Protocol::alpn(protocols).into_iter().map(str::to_owned).collect();
+                !tls.alpn.is_empty()
+            }
+            _ => false,
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use rosn_base::Timer;
 use rosn_cluster::{Endpoint, Permit};
+use rosn_config::checked::{self, Protocol, StreamSettings};
 use rosn_net::{ConnInfo, DialOptions, KeepAlive, Stream};
 use rosn_tls::Connector;
 use rosn_trace::{Timings, TraceHandle};
-use rosn_transport::{DialRequest, Dialer, Environment, TransportError};
+use rosn_transport::{DialRequest, Dialer, Environment, Registry, TransportError};
 
 use super::failure::ConnectFailure;
 use super::phases::{self, Phases, Took};
@@ -24,14 +25,46 @@ use crate::context::{Shared, Worker};
 pub(super) enum Way {
     /// Plain sockets.
     Socket(DialOptions),
-    /// By a transport; the flag says whether each connection tells of one client, and serves no other.
-    Transport(Arc<dyn Dialer>, bool),
+    /// By a transport.
+    Transport(Dialers),
     /// Not at all: the transport's settings cannot be used.
     None(String),
 }
 
+/// A transport's dialers. Its TLS may have to name what is going to be spoken (ALPN).
+pub(super) struct Dialers {
+    http1: Arc<dyn Dialer>,
+    http2: Arc<dyn Dialer>,
+    bytes: Arc<dyn Dialer>,
+    /// Whether each connection tells of one client, and serves no other.
+    tells: bool,
+}
+
+impl Dialers {
+    fn new(
+        settings: &Arc<StreamSettings>,
+        environment: &Environment,
+        transports: &Registry,
+    ) -> Result<Self, TransportError> {
+        let bytes = transports.dialer(settings, environment)?;
+        let speaking = |protocol| {
+            let mut own = StreamSettings::clone(settings);
+            match own.agree_on(&[protocol]) {
+                true => transports.dialer(&Arc::new(own), environment),
+                false => Ok(Arc::clone(&bytes)),
+            }
+        };
+        Ok(Self {
+            http1: speaking(Protocol::Http1)?,
+            http2: speaking(Protocol::Http2)?,
+            tells: settings.proxy_protocol.send.is_some(),
+            bytes,
+        })
+    }
+}
+
 impl Way {
-    pub(super) fn to(cluster: &rosn_config::checked::Cluster, shared: &Shared) -> Self {
+    pub(super) fn to(cluster: &checked::Cluster, shared: &Shared) -> Self {
         let owner = Arc::clone(&cluster.name);
         let environment = Environment { owner, ..shared.environment.clone() };
         let settings = cluster.stream.clone().unwrap_or_default();
@@ -44,27 +77,31 @@ impl Way {
             }
             return Self::Socket(options);
         }
-        match shared.transports.dialer(&settings, &environment) {
-            Ok(dialer) => Self::Transport(dialer, settings.proxy_protocol.send.is_some()),
-            Err(error) => Self::None(error.to_string()),
-        }
+        Dialers::new(&settings, &environment, &shared.transports)
+            .map_or_else(|error| Self::None(error.to_string()), Self::Transport)
     }
 
     /// Whether each connection tells of one client, and serves no other.
     pub(super) fn is_private(&self) -> bool {
-        matches!(self, Self::Transport(_, true))
+        matches!(self, Self::Transport(dialers) if dialers.tells)
     }
 
     async fn dial(
         &self,
         endpoint: &Endpoint,
         client: &ConnInfo,
+        speaks: Speaks,
         trace: TraceHandle,
     ) -> Result<Stream, ConnectFailure> {
         match self {
             Self::Socket(options) => Ok(rosn_net::dial(endpoint.addr(), options).await?),
-            Self::Transport(dialer, tells) => {
-                let client = tells.then(|| (client.peer.clone(), client.local.clone()));
+            Self::Transport(dialers) => {
+                let client = dialers.tells.then(|| (client.peer.clone(), client.local.clone()));
+                let dialer = match speaks {
+                    Speaks::Http1 => &dialers.http1,
+                    Speaks::Http2 => &dialers.http2,
+                    Speaks::Bytes => &dialers.bytes,
+                };
                 let request = DialRequest { trace, client };
                 Ok(dialer.dial(endpoint.addr(), &request).await?)
             }
@@ -115,7 +152,7 @@ impl Upstream {
         // When the connection was there, and TLS began.
         let connected = Cell::new(None);
         let mut dial = pin!(async {
-            let stream = self.way.dial(endpoint, client, trace).await?;
+            let stream = self.way.dial(endpoint, client, speaks, trace).await?;
             let Some(connector) = self.connector(endpoint, speaks) else { return Ok(stream) };
             connected.set(Some(worker.clock.refresh().saturating_sub(begin)));
             self.secure(connector, endpoint, stream).await
