@@ -2,13 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::process::{Output, Stdio};
 use std::thread;
 
 use rosn_tests::client::Client;
 use rosn_tests::config::{config, http_listener, router};
+use rosn_tests::http2::server::Server;
 use rosn_tests::origin::{Origin, ok, response};
 use rosn_tests::tunnel::Pki;
 use rosn_tests::{Rosn, free_port};
@@ -272,6 +273,35 @@ fn tls_is_traced_and_its_certificate_checked() {
     });
     assert_eq!(code(&get(&["-k", &format!("https://127.0.0.1:{}/", plain.port())])), 35);
     drop(rosn);
+}
+
+/// HTTP/2 where it is known to be spoken, over one connection; and not where it is not wanted.
+#[test]
+fn http2() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/a?b", listener.local_addr().unwrap());
+    let serving = thread::spawn(move || {
+        let mut server = Server::accept(listener.accept().unwrap().0, &[]);
+        for _ in 0..2 {
+            let (stream, asked) = server.whole_request();
+            assert_eq!(asked.header(":path"), Some("/a?b"));
+            server.respond(stream, "200", &[], b"hello");
+        }
+        // Until the client goes.
+        let _ = server.try_next_request();
+    });
+    let output = get(&["--http2", "-n", "2", "--json", &url]);
+    for (before, line) in lines(&output).iter().enumerate() {
+        assert_eq!(line["response"]["version"], "HTTP/2.0", "{line}");
+        assert_eq!(line["response"]["body_bytes"], 5);
+        assert_eq!(line["connection"]["requests_before"], before);
+    }
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    serving.join().unwrap();
+    let origin = Origin::http(|_| ok("hello"));
+    let url = format!("http://127.0.0.1:{}/", origin.port());
+    assert_eq!(code(&get(&["--http1.1", &url])), 0);
+    assert_eq!(code(&get(&["--http1.1", "--http2", &url])), 2);
 }
 
 /// What the proxy measured, and what its client measured of it.

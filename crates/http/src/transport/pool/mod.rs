@@ -6,12 +6,13 @@
 //! as its server allows.
 
 mod dial;
+mod permit;
 mod reaper;
 mod shared;
 mod waiter;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +22,7 @@ use rosn_trace::{Event, Interest, NotReused, TraceHandle};
 use super::connection::Connection;
 use super::http2::{Health, Place};
 use crate::connect::{Connector, Target, Versions};
+pub(super) use permit::Permit;
 use reaper::Bell;
 use shared::Shared;
 use waiter::Waiter;
@@ -370,42 +372,6 @@ impl Host {
     fn take_idle(&mut self) -> (VecDeque<Idle>, Vec<Shared>) {
         let shared = self.shared.extract_if(.., |shared| shared.idle_since.is_some()).collect();
         (std::mem::take(&mut self.idle), shared)
-    }
-}
-
-/// One of the connections that a host may have. Dropping it lets another be dialed.
-#[derive(Debug)]
-pub(super) struct Permit {
-    pool: Weak<Pool>,
-    target: Target,
-}
-
-impl Permit {
-    fn new(pool: &Arc<Pool>, target: &Target) -> Self {
-        Self { pool: Arc::downgrade(pool), target: target.clone() }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let Some(pool) = self.pool.upgrade() else { return };
-        let mut state = pool.state();
-        let Some(host) = state.hosts.get_mut(&self.target) else { return };
-        let mut permit = Self { pool: Weak::clone(&self.pool), target: self.target.clone() };
-        for waiter in host.waiting.values() {
-            match waiter.grant(permit) {
-                Ok(waker) => {
-                    drop(state);
-                    waker.into_iter().for_each(Waker::wake);
-                    return;
-                }
-                Err(back) => permit = back,
-            }
-        }
-        host.open -= 1;
-        state.tidy(&self.target);
-        drop(state);
-        permit.pool = Weak::new(); // it counts no longer
     }
 }
 
