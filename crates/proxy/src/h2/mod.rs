@@ -5,11 +5,13 @@
 //! the flow control of the stream: what nobody takes is not asked for.
 
 mod extended;
+mod gather;
 pub(crate) mod head;
 mod metered;
 mod outgoing;
 mod stream;
 
+pub(crate) use gather::Gather;
 pub(crate) use metered::{Meter, Metered, Turn};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use stream::{Filled, Http2Stream, is_unsayable};

@@ -15,7 +15,7 @@ use super::meter::Meter;
 use super::{Shared, stream};
 use crate::context::Serving;
 use crate::goodbye::GOODBYE;
-use crate::h2::Metered;
+use crate::h2::{Gather, Metered};
 use crate::upstream::{NEVER, nanos};
 
 /// How a connection ended.
@@ -39,7 +39,8 @@ impl End {
 }
 
 pub(super) struct Driver {
-    connection: Connection<Metered<Rc<Meter>>, Bytes>,
+    connection: Connection<Gather<Metered<Rc<Meter>>>, Bytes>,
+    gather: Gather<Metered<Rc<Meter>>>,
     shared: Rc<Shared>,
     /// As of the newest stream.
     serving: Serving,
@@ -60,16 +61,19 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        mut connection: Connection<Metered<Rc<Meter>>, Bytes>,
+        mut connection: Connection<Gather<Metered<Rc<Meter>>>, Bytes>,
+        gather: Gather<Metered<Rc<Meter>>>,
         shared: Rc<Shared>,
         serving: Serving,
         timer: Timer,
         settings: Http2Settings,
     ) -> Self {
+        gather.begin();
         let begin = shared.worker.clock.now();
         let pings = settings.ping_interval.and_then(|_| connection.ping_pong());
         Self {
             connection,
+            gather,
             shared,
             serving,
             timer,
@@ -97,6 +101,9 @@ impl Driver {
                     }
                     None => return Poll::Ready(End::Closed),
                 }
+            }
+            if !self.gather.release(cx) {
+                continue;
             }
             if self.shared.take_exhausted(cx.waker()) {
                 // Its streams end with it.
@@ -162,7 +169,7 @@ impl Driver {
         }
         self.was_busy = is_busy;
         let mut due = NEVER;
-        if !is_busy && self.connection.has_streams() {
+        if !is_busy && (self.connection.has_streams() || self.gather.is_holding()) {
             // All was said; the client has not yet taken it.
             let progress = self.quiet_since.max(self.shared.meter.last_write());
             due = progress.saturating_add(self.serving.idle_timeout());

@@ -39,7 +39,7 @@ use tracing::debug;
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::goodbye;
-use crate::h2::Metered;
+use crate::h2::{Gather, Metered};
 use crate::snapshot::Service;
 use crate::upstream::nanos;
 use driver::{Driver, End};
@@ -82,8 +82,9 @@ pub(crate) async fn serve(
     let peer = info.peer.clone();
     timer.set(worker.clock.now().saturating_add(nanos(limits.header_timeout)));
     let builder = builder(&settings, own_head.unwrap_or(limits.max_head_bytes));
-    let handshake =
-        handshake(&builder, Metered::new(stream, Rc::clone(&meter)), &timer, &worker).await;
+    let metered = Metered::new(stream, Rc::clone(&meter));
+    let gather = Gather::new(metered, worker.upstream_buffers.clone());
+    let handshake = handshake(&builder, gather.clone(), &timer, &worker).await;
     let credit = RefCell::new(Credit::new(worker.clock.now()));
     let shared = Rc::new(Shared {
         worker,
@@ -98,7 +99,7 @@ pub(crate) async fn serve(
     let end = match handshake {
         Ok(connection) => {
             let shared = Rc::clone(&shared);
-            let mut driver = Driver::new(connection, shared, serving, timer, settings);
+            let mut driver = Driver::new(connection, gather, shared, serving, timer, settings);
             poll_fn(|cx| driver.poll(cx)).await
         }
         Err(end) => end,
@@ -145,10 +146,10 @@ fn builder(settings: &Http2Settings, head_bytes: usize) -> Builder {
 /// Sends our SETTINGS and waits for the client's preface.
 async fn handshake(
     builder: &Builder,
-    stream: Metered<Rc<Meter>>,
+    stream: Gather<Metered<Rc<Meter>>>,
     timer: &Timer,
     worker: &Worker,
-) -> Result<Connection<Metered<Rc<Meter>>, Bytes>, End> {
+) -> Result<Connection<Gather<Metered<Rc<Meter>>>, Bytes>, End> {
     let mut handshake = std::pin::pin!(builder.handshake(stream));
     poll_fn(|cx| {
         if timer.poll_expired(cx.waker()) {

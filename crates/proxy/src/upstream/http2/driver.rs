@@ -16,7 +16,7 @@ use super::connection::{Below, Connection};
 use super::obtain::{self, UNKNOWN_STREAMS};
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::Metered;
+use crate::h2::{Gather, Metered};
 use crate::upstream::{NEVER, nanos};
 
 /// A connection on which no stream begins or ends is not pinged more often: the least that gRPC's servers take from
@@ -40,7 +40,8 @@ pub(super) struct Times {
 /// What drives a connection. Dropping it ends the connection and fails its streams.
 pub(super) struct Driver {
     connection: Rc<Connection>,
-    io: h2::client::Connection<Metered<Below>, Bytes>,
+    io: h2::client::Connection<Gather<Metered<Below>>, Bytes>,
+    gather: Gather<Metered<Below>>,
     pings: PingPong,
     worker: Rc<Worker>,
     timer: Timer,
@@ -59,7 +60,8 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         connection: Rc<Connection>,
-        mut io: h2::client::Connection<Metered<Below>, Bytes>,
+        mut io: h2::client::Connection<Gather<Metered<Below>>, Bytes>,
+        gather: Gather<Metered<Below>>,
         worker: &Rc<Worker>,
         pool: &Rc<Pool>,
         times: Times,
@@ -68,6 +70,7 @@ impl Driver {
             connection,
             pings: io.ping_pong().expect("nobody else has taken it"),
             io,
+            gather,
             worker: Rc::clone(worker),
             timer: worker.wheel.timer(),
             pool: Rc::downgrade(pool),
@@ -92,8 +95,13 @@ impl Driver {
     /// Ready when the connection has ended, with why.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
         self.connection.turn().begin();
-        if let Poll::Ready(result) = Pin::new(&mut self.io).poll(cx) {
-            return Poll::Ready(result.err().map(into_io));
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut self.io).poll(cx) {
+                return Poll::Ready(result.err().map(into_io));
+            }
+            if self.gather.release(cx) {
+                break;
+            }
         }
         self.note(cx);
         let now = self.worker.clock.refresh();

@@ -15,7 +15,7 @@ use super::connection::{Below, Connection, Limits, Opened, Place};
 use super::driver::{Driver, Times};
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::Metered;
+use crate::h2::{Gather, Metered};
 use crate::upstream::failure::HTTP2;
 use crate::upstream::{
     self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Speaks, Took, Upstream, Wanted, count, nanos,
@@ -212,8 +212,10 @@ impl Opening {
         // Where it fails the connection is gone, and that is noticed at once.
         let _ = stream.set_keep_alive(&upstream.keep_alive);
         let below = Below::default();
-        let handshake =
-            builder(upstream, worker).handshake(Metered::new(stream, Rc::clone(&below)));
+        let metered = Metered::new(stream, Rc::clone(&below));
+        let gather = Gather::new(metered, worker.upstream_buffers.clone());
+        gather.begin();
+        let handshake = builder(upstream, worker).handshake(gather.clone());
         let (sender, io) = handshake.await.map_err(|error| {
             let reset = || io::ErrorKind::ConnectionReset.into();
             no_http2(endpoint, error.into_io().unwrap_or_else(reset))
@@ -236,7 +238,7 @@ impl Opening {
             ping_timeout: nanos(settings.ping_timeout),
             age: settings.max_connection_age.map_or(NEVER, nanos),
         };
-        Ok(Driver::new(connection, io, worker, pool, times))
+        Ok(Driver::new(connection, io, gather, worker, pool, times))
     }
 }
 
