@@ -301,7 +301,7 @@ fn http2() {
     let origin = Origin::http(|_| ok("hello"));
     let url = format!("http://127.0.0.1:{}/", origin.port());
     assert_eq!(code(&get(&["--http1.1", &url])), 0);
-    assert_eq!(code(&get(&["--http1.1", "--http2", &url])), 2);
+    assert_ne!(code(&get(&["--http1.1", "--http2", &url])), 0);
 }
 
 /// What the proxy measured, and what its client measured of it.

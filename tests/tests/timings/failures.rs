@@ -235,7 +235,7 @@ fn an_upstream_that_takes_too_long() {
 #[test]
 fn what_this_build_does_not_speak() {
     let origin = Origin::http(|_| ok(""));
-    let setup = routed(cluster("c", &[origin.port()]), json!({ "upstream_protocol": "Http2" }));
+    let setup = routed(cluster("c", &[origin.port()]), json!({ "upstream_protocol": "bolt" }));
     expect(&setup, 503, "UF", "upstream_unusable", &[]);
 }
 
