@@ -230,11 +230,15 @@ fn a_diff_names_tls_and_http2() {
     let old = config(&base());
     for (pointer, change, expected) in [
         (CHAIN, json!({ "tls_context": context(&json!({})) }), "in: filter_chains"),
-        (LISTENER, json!({ "inspector": true }), "in: inspector"),
         (CLUSTER, json!({ "tls_context": { "status": true } }), "backend: tls_context"),
         (CLUSTER, json!({ "http2": { "max_concurrent_streams": 7 } }), "backend: http2"),
     ] {
         let said = diff(&old, &config(&with(pointer, change))).to_string();
         assert!(said.contains(&format!("({expected})")), "{expected}: {said}");
     }
+    // Without TLS there is nothing to tell apart.
+    let mut secure = with(CHAIN, json!({ "tls_context": context(&json!({})) }));
+    let old = config(&secure);
+    secure["servers"][0]["listeners"][0]["inspector"] = true.into();
+    assert!(diff(&old, &config(&secure)).to_string().contains("(in: inspector)"));
 }
