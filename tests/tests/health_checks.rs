@@ -185,8 +185,11 @@ fn what_is_no_answer_is_a_bad_one() {
             if count == "active_failure" { with(check, json!({ "timeout": "5s" })) } else { check };
         let setup = Setup::new(&[origin.port()], check);
         setup.wait_healthy(0);
-        let said = setup.rosn.log();
-        assert!(said.contains(reason) || said.contains("the connection broke"), "{reason}: {said}");
+        // The log is written a moment later.
+        wait_until(reason, || {
+            let said = setup.rosn.log();
+            said.contains(reason) || said.contains("the connection broke")
+        });
         let metric = format!("healthcheck_{count}");
         assert!(setup.rosn.metric(&metric, &[("service", "app")]) >= 1.0, "{reason}");
     }

@@ -87,6 +87,8 @@ rosn_base::stats! {
         tunnel_time_total: Counter,
         /// HTTP/2 connections that were ended because of a flood.
         http2_flood_total: Counter,
+        /// HTTP/2 connections of clients that broke the protocol.
+        http2_error_total: Counter,
         /// HTTP/2 streams that were reset before their response was whole: by the client, or because of it.
         http2_reset_total: Counter,
         /// HTTP/2 streams that were refused because the connection had too many.

@@ -152,6 +152,25 @@ fn pings_and_settings_are_answered() {
     assert!(!log.contains("PING"), "{}", log.lines().count());
 }
 
+/// Frames that are allowed at any time, cost little each, and are of no use to any stream.
+#[test]
+fn frames_of_no_use_are_bounded() {
+    const UNKNOWN: u8 = 0xfa;
+    for (kind, stream, payload) in [
+        (kind::PRIORITY, 1, &[0, 0, 0, 3, 1][..]),
+        (kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
+        (UNKNOWN, 0, b"what is this"),
+    ] {
+        let line = silent();
+        let mut client = line.client();
+        let frames = bytes_of(kind, 0, stream, payload).repeat(1000);
+        assert!(send_all(&mut client, 10_000, &frames) < 10_000, "{kind}");
+        assert!(was_told_to_calm_down(&mut client), "{kind}");
+        wait_until("it is counted", || line.metric("http2_flood_total") == 1.0);
+        line.rosn.settled();
+    }
+}
+
 #[test]
 fn empty_frames_are_bounded() {
     let line = silent();

@@ -1,6 +1,8 @@
 //! A stream of HTTP/2: one request and its response, of which this end writes the one and reads the other.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use ::h2::client::{ResponseFuture, SendRequest};
@@ -25,6 +27,8 @@ pub(crate) struct Http2Stream {
     receiver: Option<RecvStream>,
     /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
     unread: Bytes,
+    /// Where the bytes of heads and content are counted, in both directions.
+    content: Rc<Cell<u64>>,
 }
 
 /// This end's direction.
@@ -52,14 +56,19 @@ pub(crate) enum Filled {
 }
 
 impl Http2Stream {
-    /// A stream that a client began.
-    pub(crate) fn accepted(respond: SendResponse<Bytes>, request: RecvStream) -> Self {
+    /// A stream that a client began; its bytes are counted in `content`.
+    pub(crate) fn accepted(
+        respond: SendResponse<Bytes>,
+        request: RecvStream,
+        content: Rc<Cell<u64>>,
+    ) -> Self {
         Self {
             sender: Sender::Response(respond),
             response: None,
             upgrade: None,
             receiver: Some(request),
             unread: Bytes::new(),
+            content,
         }
     }
 
@@ -71,6 +80,7 @@ impl Http2Stream {
             upgrade: None,
             receiver: None,
             unread: Bytes::new(),
+            content: Rc::default(),
         }
     }
 
@@ -92,6 +102,7 @@ impl Http2Stream {
             }
             self.send_head(&message.head, is_all).map_err(WriteError::Io)?;
             message.written += message.head.len() as u64;
+            self.count(message.head.len());
             message.head.clear();
             message.ended = is_all;
         }
@@ -118,6 +129,7 @@ impl Http2Stream {
                     message.take(count).map_err(WriteError::Body)?;
                     let data = Bytes::copy_from_slice(&pending[..count]);
                     self.send_data(data, is_last).map_err(WriteError::Io)?;
+                    self.count(count);
                     body.wrote(count);
                     message.ended = is_last;
                 }
@@ -199,6 +211,7 @@ impl Http2Stream {
         // It fails only where the stream is gone, which the next call says.
         let _ = receiver.flow_control().release_capacity(count);
         let is_end = self.unread.is_empty() && receiver.is_end_stream();
+        self.count(count);
         let told =
             decoder.take(count).and_then(|()| if is_end { decoder.end(b"") } else { Ok(()) });
         Poll::Ready(told.map_or_else(Filled::Invalid, |()| Filled::Bytes(count)))
@@ -279,6 +292,11 @@ impl Http2Stream {
             }
         }
         count
+    }
+
+    /// Counts bytes of use.
+    fn count(&self, bytes: usize) {
+        self.content.set(self.content.get().saturating_add(bytes as u64));
     }
 
     /// Drops what still comes, and gives no credit for more. Ready when nothing more can come.

@@ -52,8 +52,8 @@ pub(super) struct Driver {
     pinged: Option<u64>,
     /// GOAWAY was sent, or is about to be.
     is_leaving: bool,
-    /// It is for a flood that the connection ends.
-    is_flooded: bool,
+    /// The flood for which the connection ends.
+    flood: Option<&'static str>,
     was_busy: bool,
     /// When the last stream ended, or GOAWAY was sent while there was none.
     quiet_since: u64,
@@ -82,7 +82,7 @@ impl Driver {
             pings,
             pinged: None,
             is_leaving: false,
-            is_flooded: false,
+            flood: None,
             was_busy: false,
             quiet_since: begin,
         }
@@ -96,18 +96,22 @@ impl Driver {
                 match accepted {
                     Some(Ok((request, respond))) => self.begin_stream(request, respond),
                     Some(Err(error)) => return Poll::Ready(End::of(error)),
-                    None if self.is_flooded => {
-                        return Poll::Ready(End::Flood("too many streams came to nothing".into()));
+                    None => {
+                        let flood = self.flood.map(|what| End::Flood(what.into()));
+                        return Poll::Ready(flood.unwrap_or(End::Closed));
                     }
-                    None => return Poll::Ready(End::Closed),
                 }
             }
             if !self.gather.release(cx) {
                 continue;
             }
-            if self.shared.take_exhausted(cx.waker()) {
+            let is_exhausted = self.shared.take_exhausted(cx.waker());
+            if self.flood.is_none() && (is_exhausted || self.shared.meter.is_flooded()) {
                 // Its streams end with it.
-                (self.is_leaving, self.is_flooded) = (true, true);
+                let streams = "too many streams came to nothing";
+                let frames = "too much came that is of no use to a stream";
+                (self.is_leaving, self.flood) =
+                    (true, Some(if is_exhausted { streams } else { frames }));
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 continue;
             }

@@ -14,6 +14,9 @@ use crate::stats::DownstreamStats;
 /// Bytes that a client's connection may read before other tasks have their turn.
 const TURN: usize = 32 << 10;
 
+/// An eighth of the bytes that a client may send for nothing, beside eight times the bytes that are for something.
+const USELESS: u64 = 1 << 20;
+
 /// What is known of the bytes of a connection: how many, when the last ones, and the stream that is left.
 pub(super) struct Meter {
     worker: Rc<Worker>,
@@ -21,6 +24,10 @@ pub(super) struct Meter {
     last_read: Cell<u64>,
     last_write: Cell<u64>,
     turn: Turn,
+    /// Bytes that were read in all.
+    read: Cell<u64>,
+    /// Bytes of heads and content among these, and those of responses.
+    content: Rc<Cell<u64>>,
     rest: RefCell<Option<Stream>>,
 }
 
@@ -32,6 +39,8 @@ impl Meter {
             last_read: Cell::new(worker.clock.now()),
             last_write: Cell::new(worker.clock.now()),
             turn: Turn::of(TURN),
+            read: Cell::new(0),
+            content: Rc::default(),
             rest: RefCell::default(),
         })
     }
@@ -39,6 +48,22 @@ impl Meter {
     /// The task of the connection has its turn.
     pub(super) fn begin_turn(&self) {
         self.turn.begin();
+    }
+
+    /// Where streams count the bytes of their heads and their content, in both directions.
+    pub(super) fn content(&self) -> &Rc<Cell<u64>> {
+        &self.content
+    }
+
+    /// Whether the client sends much that is of no use to any stream: SETTINGS, PING, PRIORITY, crumbs of windows, frames
+    /// that nobody knows. The measure is nginx's.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.read.get() / 8 > self.content.get().saturating_add(USELESS)
+    }
+
+    /// A stream has become a tunnel, whose bytes are not counted: the connection is not judged from now on.
+    pub(super) fn has_tunnel(&self) {
+        self.content.set(u64::MAX / 2);
     }
 
     /// When something was last read, in nanoseconds of the worker's clock.
@@ -71,6 +96,7 @@ impl h2::Meter for Rc<Meter> {
 
     fn read(&self, count: usize) {
         self.turn.take(count);
+        self.read.set(self.read.get() + count as u64);
         self.last_read.set(self.worker.clock.refresh());
         self.count(|stats| stats.bytes_read_total.add(count as u64));
     }

@@ -11,6 +11,7 @@
 //!   the connection, as does a head in too many CONTINUATION frames.
 //! * Streams that come to nothing, since the client resets them or makes this end reset them: see [`Credit`].
 //! * SETTINGS, PING and refused streams: each answer has to be taken before more is read.
+//! * Frames that are of no use to a stream: 8 MiB, and eight times the bytes of what is.
 //! * Empty and small DATA frames: counted by `h2`.
 //! * A window that stays shut, and a client that does not read: each exchange has its own deadlines.
 //! * Silence: `header_timeout` before the preface, the idle timeout without streams.
@@ -114,6 +115,9 @@ pub(crate) async fn serve(
         }
         End::Failed(error) => {
             debug!(connection = id, %peer, "an HTTP/2 connection failed: {error}");
+            if error.is_library() {
+                meter.count(|stats| stats.http2_error_total.add(1));
+            }
         }
     }
     if let (End::Failed(error), Some(mut stream)) = (&end, meter.take_rest())

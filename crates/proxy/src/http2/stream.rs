@@ -55,7 +55,8 @@ async fn serve(
     let shared = &*live.shared;
     let (parts, body) = request.into_parts();
     let is_all = body.is_end_stream();
-    let client = Side::Http2(Box::new(Http2Stream::accepted(respond, body)));
+    let content = shared.meter.content();
+    let client = Side::Http2(Box::new(Http2Stream::accepted(respond, body, Rc::clone(content))));
     let mut connection =
         Connection::of_stream(&shared.worker, serving, client, shared.info.clone());
     let mut slot = shared.worker.take_slot();
@@ -64,10 +65,13 @@ async fn serve(
     debug!(connection = shared.info.id, stream = live.id, "a stream began");
     let text = &mut slot.inbound;
     let end = match request::parse(parts, is_all, key, &limits, text, &mut slot.head) {
-        Ok(len) => match exchange::run(&mut connection, &mut slot, len).await {
-            Next::KeepAlive => End::Close,
-            Next::End(end) => end,
-        },
+        Ok(len) => {
+            content.set(content.get().saturating_add(len as u64));
+            match exchange::run(&mut connection, &mut slot, len).await {
+                Next::KeepAlive => End::Close,
+                Next::End(end) => end,
+            }
+        }
         Err(Refused::Status(status, why)) => exchange::refuse(&mut connection, status, why).await,
         Err(Refused::Malformed(why)) => {
             shared.came_to_nothing(live.id, why);
@@ -90,6 +94,7 @@ async fn finish(live: Live, connection: Connection, end: End) {
     match end {
         End::Tunnel(opening) => {
             let info = &live.shared.info;
+            live.shared.meter.has_tunnel();
             if let Some(stream) = stream.into_tunnel(info.peer.clone(), info.local.clone()) {
                 tokio::task::spawn_local(tunnel::serve(opening, stream, timer, live));
             }
@@ -130,6 +135,6 @@ mod tests {
         fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(serve) <= 4096, "{}", size(serve));
+        assert!(size(serve) <= 5 << 10, "{}", size(serve));
     }
 }
