@@ -14,7 +14,7 @@
 //! use rosn_transport::{Environment, Registry};
 //! use rosn_worker::Workers;
 //!
-//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![] };
+//! let snapshot = Snapshot { version: 1, limits: Default::default(), listeners: vec![], clusters: vec![], connectors: vec![] };
 //! let transports = Arc::new(Registry::with_builtin());
 //! let stats = Arc::new(Sharded::new(2));
 //! let shared = Shared::new(stats, 2, transports, Environment::system());
