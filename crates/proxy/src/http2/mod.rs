@@ -103,7 +103,11 @@ pub(crate) async fn serve(
             let mut driver = Driver::new(connection, gather, shared, serving, timer, settings);
             poll_fn(|cx| driver.poll(cx)).await
         }
-        Err(end) => end,
+        Err(end) => {
+            // What is below has to be left for the goodbye.
+            drop(gather);
+            end
+        }
     };
     let id = shared.info.id;
     match &end {
