@@ -1,5 +1,6 @@
 //! When a connection ends, and how.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use rosn_tests::client::Client;
 use rosn_tests::http2::{ACK, Http2, code, kind};
+use rosn_tests::l4::{connect, local};
 use rosn_tests::origin::{Origin, ok};
 use rosn_tests::{Rosn, Signal, wait_until};
 use serde_json::{Value, json};
@@ -128,6 +130,15 @@ fn a_preface_has_to_come_in_time_and_be_one() {
     client.data(1, b"no SETTINGS", false);
     assert_eq!(client.end().map(|(_, why)| why), Some(code::PROTOCOL_ERROR));
     line.rosn.settled();
+}
+
+/// What it sent behind that is not left unread: a close would be a reset, which takes our last words away.
+#[test]
+fn who_says_another_preface_can_read_the_end() {
+    let line = Line::new(|_| ok("served"));
+    let mut client = connect(local(line.port));
+    client.write_all(b"INVALID CONNECTION PREFACE\r\n\r\n").unwrap();
+    client.read_to_end(&mut Vec::new()).expect("an end, and no reset");
 }
 
 #[test]
