@@ -202,6 +202,8 @@ pub enum BodyError {
     TrailersTooLarge,
     /// The connection was closed before the end of the body.
     Truncated,
+    /// The connection ended, which is to be the end of the body, without the word that this is no accident.
+    CutOff,
     /// More content than was announced.
     TooLong,
     /// Less content than was announced.
@@ -219,6 +221,9 @@ impl BodyError {
             Self::Trailer(field) => field.reason(),
             Self::TrailersTooLarge => "the trailer section is too large (RFC 9112 section 7.1.2)",
             Self::Truncated => "closed before the end of the body (RFC 9112 section 8)",
+            Self::CutOff => {
+                "ended without close_notify: the body may have been cut off (RFC 9112 section 9.8)"
+            }
             Self::TooLong => "more content than announced (RFC 9110 section 8.6)",
             Self::TooShort => "less content than announced (RFC 9110 section 8.6)",
         }

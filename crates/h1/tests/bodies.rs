@@ -15,7 +15,7 @@ fn decode_with(text: &str, framing: Framing, limits: &Limits) -> Outcome {
     assert!(decoded.data.end <= decoded.consumed);
     if !decoded.end {
         assert_eq!(decoded.consumed, bytes.len());
-        decoder.eof()?;
+        decoder.eof(false)?;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((text(&bytes[decoded.data]), text(decoder.trailers()), text(&bytes[decoded.consumed..])))
@@ -114,7 +114,7 @@ fn an_error_is_final() {
     let mut decoder = BodyDecoder::new(Framing::Chunked, &Limits::default());
     assert_eq!(decoder.decode(&mut b"x".to_vec()), Err(ChunkSize));
     assert_eq!(decoder.decode(&mut b"0\r\n\r\n".to_vec()), Err(ChunkSize));
-    assert_eq!(decoder.eof(), Err(ChunkSize));
+    assert_eq!(decoder.eof(false), Err(ChunkSize));
     assert!(!decoder.is_end());
 }
 
@@ -155,6 +155,22 @@ fn other_framings_are_decoded() {
     assert_eq!(decode("abcde", Framing::Length(6)), Err(Truncated));
     assert_eq!(decode("abcde", Framing::UntilClose), ok("abcde", ""));
     assert_eq!(decode("", Framing::UntilClose), ok("", ""));
+}
+
+/// RFC 9112 section 9.8: whose end is only that of the connection is not complete without its word for an end.
+#[test]
+fn a_connection_that_was_cut_off_ends_no_body() {
+    let after = |bytes: &[u8], framing| {
+        let mut decoder = BodyDecoder::new(framing, &Limits::default());
+        decoder.decode(&mut bytes.to_vec()).map(drop)?;
+        decoder.eof(true).inspect(|()| assert!(decoder.is_end()))
+    };
+    assert_eq!(after(b"abc", Framing::UntilClose), Err(CutOff));
+    assert_eq!(after(b"", Framing::UntilClose), Err(CutOff));
+    assert_eq!(after(b"abc", Framing::Length(3)), Ok(()));
+    assert_eq!(after(b"abc", Framing::Length(4)), Err(Truncated));
+    assert_eq!(after(b"0\r\n\r\n", Framing::Chunked), Ok(()));
+    assert_eq!(after(b"", Framing::None), Ok(()));
 }
 
 #[test]

@@ -28,6 +28,13 @@ pub trait Io: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static {
     /// It is not known, or no longer.
     fn local_addr(&self) -> io::Result<PeerAddr>;
 
+    /// Whether the end of file that reading has met came without the word by which this protocol ends its bytes, such as
+    /// the `close_notify` of TLS: what was to follow may have been cut off. False before that, and where the protocol
+    /// has no such word.
+    fn was_cut_off(&self) -> bool {
+        false
+    }
+
     /// Makes dropping it abrupt: the peer is to see an error and not an end of file, where the protocol can say so.
     fn abort(&mut self) {}
 }

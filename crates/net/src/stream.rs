@@ -195,6 +195,12 @@ impl Stream {
         self.reset_on_close();
     }
 
+    /// Whether the end of file that reading has met may not be the end of what the peer meant to send, see
+    /// [`Io::was_cut_off`]. Never of a socket: its end is all that there is to say.
+    pub fn was_cut_off(&self) -> bool {
+        matches!(&self.kind, Kind::Boxed(boxed) if boxed.io.was_cut_off())
+    }
+
     /// Makes dropping the stream a [`Stream::reset`].
     pub(crate) fn reset_on_close(&mut self) {
         // It fails only for a descriptor that is no socket; then there is nothing to reset.
@@ -358,6 +364,10 @@ impl Io for Stream {
 
     fn local_addr(&self) -> io::Result<PeerAddr> {
         self.local_addr()
+    }
+
+    fn was_cut_off(&self) -> bool {
+        self.was_cut_off()
     }
 
     fn abort(&mut self) {

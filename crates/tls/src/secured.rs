@@ -130,6 +130,10 @@ impl Io for Secured {
         self.tls.below().local_addr()
     }
 
+    fn was_cut_off(&self) -> bool {
+        self.tls.was_cut_off()
+    }
+
     fn abort(&mut self) {
         self.ended = true;
         Io::abort(self.tls.below_mut());

@@ -14,8 +14,8 @@ use crate::{CipherSuite, KeyExchange, PeerCertificate, Session, Version};
 /// A TLS connection over `S`.
 ///
 /// * The end of the peer's bytes is an end of file both with its `close_notify` and without one: many programs close
-///   their socket without it, and Go's TLS takes that for an end as well. So whoever must know that nothing was cut
-///   off needs a protocol that says how long its messages are.
+///   their socket without it, which does no harm where a protocol says how long its messages are. Who has no other
+///   sign of the end asks [`TlsStream::was_cut_off`] (RFC 8446 section 6.1).
 /// * `poll_shutdown` sends `close_notify` and ends the sending direction of `S`; reading goes on until the peer has
 ///   ended too.
 /// * Written bytes may be held back until `poll_flush`.
@@ -25,15 +25,17 @@ pub struct TlsStream<S> {
     io: tokio_rustls::TlsStream<S>,
     /// Whether what the peer has shown was verified.
     verified: bool,
+    /// The peer's bytes ended without its `close_notify`.
+    cut_off: bool,
 }
 
 impl<S> TlsStream<S> {
     pub(crate) fn server(io: tokio_rustls::server::TlsStream<S>, verified: bool) -> Self {
-        Self { io: io.into(), verified }
+        Self { io: io.into(), verified, cut_off: false }
     }
 
     pub(crate) fn client(io: tokio_rustls::client::TlsStream<S>, verified: bool) -> Self {
-        Self { io: io.into(), verified }
+        Self { io: io.into(), verified, cut_off: false }
     }
 
     /// What was agreed on, to be kept apart from the connection. It copies: ask once for each connection.
@@ -60,6 +62,12 @@ impl<S> TlsStream<S> {
     /// The connection below. What is read or written there is lost to this one.
     pub fn below_mut(&mut self) -> &mut S {
         self.io.get_mut().0
+    }
+
+    /// Whether the end of file that reading has met came without the peer's `close_notify`: anybody on the way may have
+    /// cut off what was to follow.
+    pub fn was_cut_off(&self) -> bool {
+        self.cut_off
     }
 
     /// The protocol that was agreed on (ALPN).
@@ -111,8 +119,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.get_mut().io).poll_read(cx, buf) {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_read(cx, buf) {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                this.cut_off = true;
                 Poll::Ready(Ok(()))
             }
             // With TLS 1.3 a client that is refused learns it here: its handshake was over before.

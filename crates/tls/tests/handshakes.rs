@@ -277,12 +277,39 @@ async fn what_is_not_tls_is_called_so() {
 }
 
 #[tokio::test]
-async fn an_end_without_close_notify_is_an_end() {
+async fn an_end_without_close_notify_is_an_end_of_which_that_is_known() {
+    let pair = self_signed(&["a.test"]).unwrap();
+    for says_so in [true, false] {
+        let (server, client) =
+            handshake(&server(&[&pair]), &client(&[&pair.certificate]), "a.test").await;
+        let (mut server, mut client) = (server.unwrap(), client.unwrap());
+        server.write_all(b"bytes").await.unwrap();
+        server.flush().await.unwrap();
+        if says_so {
+            server.shutdown().await.unwrap();
+        }
+        drop(server);
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert_eq!((&*text, client.was_cut_off()), ("bytes", !says_so));
+        assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0, "it stays so");
+        assert_eq!(client.was_cut_off(), !says_so);
+    }
+}
+
+/// A record of which the rest is missing is an end, too.
+#[tokio::test]
+async fn an_end_within_a_record_is_known_as_such() {
     let pair = self_signed(&["a.test"]).unwrap();
     let (server, client) =
         handshake(&server(&[&pair]), &client(&[&pair.certificate]), "a.test").await;
-    drop(server.unwrap());
-    assert_eq!(client.unwrap().read(&mut [0; 8]).await.unwrap(), 0);
+    let (mut server, mut client) = (server.unwrap(), client.unwrap());
+    server.flush().await.unwrap();
+    // The head of a record of 256 bytes, and no more.
+    server.below_mut().write_all(&[23, 3, 3, 1, 0]).await.unwrap();
+    drop(server);
+    assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(client.was_cut_off());
 }
 
 #[test]

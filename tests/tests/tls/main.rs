@@ -3,6 +3,7 @@
 
 mod clients;
 mod detect;
+mod ends;
 mod facts;
 mod passthrough;
 mod reload;

@@ -176,14 +176,16 @@ impl BodyDecoder {
         Ok(decoded)
     }
 
-    /// Says that the connection was closed, which is the end of a body with
-    /// [`Framing::UntilClose`].
+    /// Says that the connection was closed, which is the end of a body with [`Framing::UntilClose`]. `cut_off`: the
+    /// layer below has a word for the end, such as the `close_notify` of TLS, and it did not come; such a body is not
+    /// known to be complete then (RFC 9112 section 9.8). Bodies with another framing know their end by themselves.
     ///
     /// # Errors
-    /// [`BodyError::Truncated`]: the body should have gone on.
-    pub fn eof(&mut self) -> Result<(), BodyError> {
+    /// [`BodyError::Truncated`]: the body should have gone on. [`BodyError::CutOff`]: it may have been meant to.
+    pub fn eof(&mut self, cut_off: bool) -> Result<(), BodyError> {
         match self.state {
             State::End => Ok(()),
+            State::UntilClose if cut_off => self.fail(BodyError::CutOff),
             State::UntilClose => {
                 self.state = State::End;
                 Ok(())

@@ -71,6 +71,11 @@ impl Duplex {
         polled.map_err(|error| Error::new(Phase::Body, error))
     }
 
+    /// Whether the connection ended without the word that its layers have for an end.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.state().lease.as_ref().is_some_and(|lease| lease.stream.was_cut_off())
+    }
+
     /// The response was read to its end.
     pub(super) fn read_all(&self, reuse: Result<(), NotReused>) {
         let mut state = self.state();

@@ -54,6 +54,17 @@ pub(super) enum Source {
     Gone,
 }
 
+impl Source {
+    /// Whether it ended without the word that its layers have for an end.
+    fn was_cut_off(&self) -> bool {
+        match self {
+            Self::Lease(lease) => lease.stream.was_cut_off(),
+            Self::Duplex(duplex) => duplex.was_cut_off(),
+            Self::Gone => false,
+        }
+    }
+}
+
 impl Incoming {
     /// The body whose first raw bytes are the inbound ones of the connection. [`Incoming::settle`] has to follow.
     pub(super) fn new(
@@ -155,7 +166,7 @@ impl Incoming {
             };
             let decoded = match read {
                 Ok(0) => {
-                    if let Err(error) = self.decoder.eof() {
+                    if let Err(error) = self.decoder.eof(self.source.was_cut_off()) {
                         return Poll::Ready(Err(self.broke(error)));
                     }
                     self.end();
@@ -216,7 +227,7 @@ impl Incoming {
     /// The framing is broken.
     fn broke(&mut self, error: BodyError) -> Error {
         let kind = match error {
-            BodyError::Truncated => Kind::ClosedEarly,
+            BodyError::Truncated | BodyError::CutOff => Kind::ClosedEarly,
             BodyError::TrailersTooLarge => Kind::TooLarge,
             _ => Kind::Parse,
         };

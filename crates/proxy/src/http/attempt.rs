@@ -300,7 +300,8 @@ impl<R: Respond> Attempt<'_, R> {
                         }
                         Filled::End => {}
                         Filled::Gone(None) if !self.upstream.is_http2() => {
-                            decoder.eof().map_err(|error| Failure::broken(&error))?;
+                            let ended = decoder.eof(self.upstream.was_cut_off());
+                            ended.map_err(|error| Failure::broken(&error))?;
                         }
                         Filled::Invalid(error) => {
                             return Poll::Ready(Err(Failure::broken(&error)));

@@ -131,6 +131,11 @@ impl Side {
         matches!(self, Self::Http2(stream) if stream.has_ended())
     }
 
+    /// Whether the connection ended without the word that its layers have for an end (`close_notify`).
+    pub(crate) fn was_cut_off(&self) -> bool {
+        matches!(self, Self::Http1(stream) if stream.was_cut_off())
+    }
+
     /// Whether it is known at once when this side is gone; else it has to be looked for.
     pub(crate) fn is_watched(&self) -> bool {
         match self {

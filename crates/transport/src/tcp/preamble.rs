@@ -328,6 +328,10 @@ impl Io for Preamble {
         self.below.local_addr()
     }
 
+    fn was_cut_off(&self) -> bool {
+        self.below.was_cut_off()
+    }
+
     fn abort(&mut self) {
         // A refused client is to see its answer, which a reset might overtake.
         if !matches!(self.incoming, Incoming::Refused(_)) {

@@ -163,6 +163,10 @@ impl Io for Delayed {
         copy(&self.local)
     }
 
+    fn was_cut_off(&self) -> bool {
+        matches!(&self.state, State::Open(socket) if socket.was_cut_off())
+    }
+
     fn abort(&mut self) {
         match &mut self.state {
             State::Waiting { stream, .. } => Io::abort(stream),

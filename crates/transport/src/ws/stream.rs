@@ -49,7 +49,8 @@ enum Linger {
 ///
 /// Each write becomes one binary message of up to 64 KiB, and is sent at once. A received message may have a megabyte;
 /// text must be UTF-8 (RFC 6455, 8.1). There is no half-close: a shutdown says Close (1000), and what the peer has sent
-/// until it answers can still be read. An end of the connection without Close is an end like any other, as in v2ray.
+/// until it answers can still be read. An end of the connection without Close is an end like any other, as in v2ray, but for
+/// [`Io::was_cut_off`].
 pub(super) struct WebSocket {
     inner: WebSocketStream<Prefixed>,
     /// The rest of the message that is being read.
@@ -61,6 +62,8 @@ pub(super) struct WebSocket {
     ended: bool,
     /// Nothing more may be written: we said Close, or the peer did, or there was an error.
     closed: bool,
+    /// The peer said Close.
+    said: bool,
 }
 
 impl WebSocket {
@@ -93,7 +96,16 @@ impl WebSocket {
             interval
         });
         let linger = if prompt { Linger::No } else { Linger::Later };
-        Self { inner, payload: early, heartbeat, pongs: 0, linger, ended: false, closed: false }
+        Self {
+            inner,
+            payload: early,
+            heartbeat,
+            pongs: 0,
+            linger,
+            ended: false,
+            closed: false,
+            said: false,
+        }
     }
 
     /// Sends pings that are due.
@@ -134,7 +146,7 @@ impl WebSocket {
                 }
                 Some(Ok(message)) if message.is_ping() => self.pongs += 1,
                 // Its answer goes out with the next look, which is also the end.
-                Some(Ok(message)) if message.is_close() => self.closed = true,
+                Some(Ok(message)) if message.is_close() => (self.closed, self.said) = (true, true),
                 Some(Ok(_)) => {}
             }
         }
@@ -269,6 +281,11 @@ impl Io for WebSocket {
 
     fn local_addr(&self) -> io::Result<PeerAddr> {
         self.inner.get_ref().stream.local_addr()
+    }
+
+    /// An end without Close (RFC 6455, 7.1.5).
+    fn was_cut_off(&self) -> bool {
+        self.ended && !self.said
     }
 
     /// Closes without a word, and the connection below abruptly.

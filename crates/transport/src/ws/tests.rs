@@ -280,6 +280,7 @@ async fn a_shutdown_says_close_and_the_rest_can_be_read() {
     drop(server);
     client.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest, b"under way");
+    assert!(!client.was_cut_off());
     assert_eq!(client.write_all(b"late").await.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
 }
 
@@ -301,6 +302,7 @@ async fn frames_on_the_wire_are_v2rays() {
     // Its Close, and our answer.
     client.write_all(&[0x88, 0x82, 0x30, 0x83, 0x36, 0x1b, 0x33, 0x6b]).await.unwrap();
     assert_eq!(server.read(&mut bytes).await.unwrap(), 0);
+    assert!(!server.was_cut_off());
     drop(server);
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).await.unwrap();
@@ -386,6 +388,7 @@ async fn an_end_without_close_is_an_end() {
     let mut bytes = Vec::new();
     server.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(bytes, b"all");
+    assert!(server.was_cut_off(), "and it is known that it came so");
 }
 
 #[tokio::test]
