@@ -51,9 +51,11 @@ mod holder;
 pub mod hook;
 mod io;
 mod listen;
+mod metered;
 mod network;
 mod options;
 mod original_dst;
+mod prefixed;
 pub mod proxy_protocol;
 mod resolve;
 mod stream;
@@ -73,11 +75,13 @@ pub use holder::Holder;
 pub use hook::Bound;
 pub use io::Io;
 pub use listen::{BindError, bind_tcp, bind_udp, check_free};
+pub use metered::{Meter, Metered};
 pub use network::{
     Batch, BoxFuture, Datagrams, MemHost, MemLink, MemNet, Net, NetListener, OsNet, Received,
 };
 pub use options::{Control, DialOptions, KeepAlive, ListenOptions, SocketOptions};
 pub use original_dst::original_dst;
+pub use prefixed::Prefixed;
 pub use resolve::{Coalesced, Network, Resolve, Resolved, SystemResolver};
 pub use stream::{Released, Stream};
 pub use tunnel::{Side, Tunnel, TunnelEnd, TunnelReason};

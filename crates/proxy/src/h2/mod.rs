@@ -7,11 +7,11 @@
 mod extended;
 mod gather;
 pub(crate) mod head;
-mod metered;
 mod outgoing;
 mod stream;
+mod turn;
 
 pub(crate) use gather::Gather;
-pub(crate) use metered::{Meter, Metered, Turn};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use stream::{Filled, Http2Stream, is_unsayable};
+pub(crate) use turn::Turn;

@@ -9,13 +9,14 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::Request;
 use rosn_base::Timer;
 use rosn_config::checked::Http2Settings;
+use rosn_net::Metered;
 use tracing::debug;
 
 use super::meter::Meter;
 use super::{Shared, stream};
 use crate::context::Serving;
 use crate::goodbye::GOODBYE;
-use crate::h2::{Gather, Metered};
+use crate::h2::Gather;
 use crate::upstream::{NEVER, nanos};
 
 /// How a connection ended.

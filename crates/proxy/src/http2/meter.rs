@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rosn_net::Stream;
 
 use crate::context::Worker;
-use crate::h2::{self, Turn};
+use crate::h2::Turn;
 use crate::snapshot::Listener;
 use crate::stats::DownstreamStats;
 
@@ -89,7 +89,7 @@ impl Meter {
     }
 }
 
-impl h2::Meter for Rc<Meter> {
+impl rosn_net::Meter for Meter {
     fn has_turn(&self) -> bool {
         self.turn.has_more()
     }

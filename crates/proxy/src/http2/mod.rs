@@ -34,13 +34,13 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection};
 use rosn_base::{Credit, Timer};
 use rosn_config::checked::Http2Settings;
-use rosn_net::Stream;
+use rosn_net::{Metered, Stream};
 use tracing::debug;
 
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::goodbye;
-use crate::h2::{Gather, Metered};
+use crate::h2::Gather;
 use crate::snapshot::Service;
 use crate::upstream::nanos;
 use driver::{Driver, End};

@@ -13,12 +13,12 @@ use h2::{PingPong, Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::{PeerAddr, Stream};
+use rosn_net::{Metered, PeerAddr, Stream};
 use rosn_trace::{DialId, Event, Interest};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::health::{Health, Heard, Permit};
+use super::health::{Health, Permit};
 use super::rules::Rules;
 use super::stream::{Ends, HttpStream, into_io};
 use super::{ALPN, MAX_FRAME, MAX_SEND_BUFFER, NAME};
@@ -165,7 +165,7 @@ impl HttpDialer {
         let ends =
             Ends { peer: address(stream.peer_addr())?, local: address(stream.local_addr())? };
         let health = Health::new(self.labelled);
-        let heard = Heard { stream, health: health.clone() };
+        let metered = Metered::new(stream, health.clone());
         let mut builder = client::Builder::new();
         builder
             .enable_push(false)
@@ -176,7 +176,7 @@ impl HttpDialer {
             .max_send_buffer_size(MAX_SEND_BUFFER)
             // Until the server has said how many it takes: that of the one who opens it.
             .initial_max_send_streams(1);
-        let handshake = timeout(self.timeout, builder.handshake(heard)).await;
+        let handshake = timeout(self.timeout, builder.handshake(metered)).await;
         let (sender, mut connection) = match handshake {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return Err(failed("HTTP/2 handshake", to, into_io(error))),
@@ -214,7 +214,7 @@ impl HttpDialer {
 
 /// What keeps a connection going.
 struct Driver {
-    connection: client::Connection<Heard, Bytes>,
+    connection: client::Connection<Metered<Arc<Health>>, Bytes>,
     pings: PingPong,
     health: Arc<Health>,
 }

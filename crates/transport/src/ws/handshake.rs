@@ -9,11 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rosn_base::Addr;
-use rosn_net::Stream;
+use rosn_base::Buf;
+use rosn_net::{Prefixed, Stream};
 use tokio::io::AsyncWriteExt as _;
 
 use super::client::{self, Request};
-use super::head::{Prefixed, read_head};
+use super::head::read_head;
 use super::server::{self, Answer, Rules};
 use super::stream::{Role, WebSocket};
 
@@ -82,7 +83,7 @@ pub(super) async fn serve(
     let (answer, unread) = match read_head(&mut stream, head_bytes).await {
         Ok((head, unread)) => (rules.answer(&head), unread),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            (server::too_long(), Bytes::new())
+            (server::too_long(), Buf::default())
         }
         Err(error) => return Err(error),
     };

@@ -1,13 +1,12 @@
 //! Reads an HTTP/1.1 head off a connection, and keeps what comes after it.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use memchr::memmem;
+use rosn_base::Buf;
 use rosn_net::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt as _;
 
 /// Reads until the empty line that ends a head. Returns the head with that line, and the bytes behind it.
 ///
@@ -16,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 /// # Errors
 /// `UnexpectedEof` where the connection ends before, `FileTooLarge` where the head is longer than `limit` bytes, else
 /// what reading says.
-pub(super) async fn read_head(stream: &mut Stream, limit: usize) -> io::Result<(Bytes, Bytes)> {
+pub(super) async fn read_head(stream: &mut Stream, limit: usize) -> io::Result<(Bytes, Buf)> {
     let mut buffer = BytesMut::with_capacity(1024);
     loop {
         // The empty line may have come in pieces.
@@ -31,72 +30,12 @@ pub(super) async fn read_head(stream: &mut Stream, limit: usize) -> io::Result<(
             }
             let mut bytes = buffer.freeze();
             let head = bytes.split_to(length);
-            return Ok((head, bytes));
+            let mut unread = Buf::with_capacity(bytes.len());
+            unread.extend(&bytes);
+            return Ok((head, unread));
         }
         if buffer.len() >= limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-    }
-}
-
-/// A connection whose first bytes were read already.
-#[derive(Debug)]
-pub(super) struct Prefixed {
-    prefix: Bytes,
-    pub(super) stream: Stream,
-}
-
-impl Prefixed {
-    pub(super) fn new(prefix: Bytes, stream: Stream) -> Self {
-        Self { prefix, stream }
-    }
-}
-
-impl AsyncRead for Prefixed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let count = self.prefix.len().min(buf.remaining());
-        buf.put_slice(&self.prefix[..count]);
-        self.prefix.advance(count);
-        if self.prefix.is_empty() {
-            self.prefix = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Prefixed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Sink as _, Stream as _};
-use rosn_net::{Io, PeerAddr};
+use rosn_net::{Io, PeerAddr, Prefixed};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior, Sleep, interval_at, sleep};
 use tokio_websockets::{
     ClientBuilder, CloseCode, Config, Error, Limits, Message, ServerBuilder, WebSocketStream,
 };
-
-use super::head::Prefixed;
 
 /// Bytes of a message at most, received. A message is kept whole until its end has come.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -276,11 +274,11 @@ impl WebSocket {
 
 impl Io for WebSocket {
     fn peer_addr(&self) -> io::Result<PeerAddr> {
-        self.inner.get_ref().stream.peer_addr()
+        self.inner.get_ref().below().peer_addr()
     }
 
     fn local_addr(&self) -> io::Result<PeerAddr> {
-        self.inner.get_ref().stream.local_addr()
+        self.inner.get_ref().below().local_addr()
     }
 
     /// An end without Close (RFC 6455, 7.1.5).
@@ -292,7 +290,7 @@ impl Io for WebSocket {
     fn abort(&mut self) {
         self.closed = true;
         self.ended = true;
-        Io::abort(&mut self.inner.get_mut().stream);
+        Io::abort(self.inner.get_mut().below_mut());
     }
 }
 

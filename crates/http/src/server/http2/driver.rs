@@ -10,7 +10,7 @@ use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use rosn_base::Credit;
-use rosn_net::ConnInfo;
+use rosn_net::{ConnInfo, Prefixed};
 use rosn_tls::Session;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ use super::super::connection::NEW;
 use super::super::registry::{Entry, Registry};
 use super::super::timer::after;
 use super::super::{ConnState, Ended, Handler, ServeError, ServerOptions};
-use super::{Prefixed, stream};
+use super::stream;
 use crate::hijack::ShutdownSignal;
 use crate::http2::{Ends, FRAME, SMALL_FRAMES, into_io};
 

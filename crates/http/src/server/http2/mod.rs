@@ -12,4 +12,4 @@ mod stream;
 
 pub(super) use driver::serve;
 pub(crate) use exchange::Exchange;
-pub(super) use preface::{Begins, Prefixed, begins};
+pub(super) use preface::{Begins, begins};

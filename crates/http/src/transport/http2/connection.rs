@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use rosn_base::Addr;
-use rosn_net::PeerAddr;
+use rosn_net::{Metered, PeerAddr};
 use rosn_trace::{ConnId, DialId, Event, Interest, NotReused, TraceHandle};
 use tokio::sync::{Notify, watch};
 
 use super::super::pool::{Http2Settings, Permit, Pool};
-use super::driver::{self, Driver, Heard};
+use super::driver::{self, Driver};
 use crate::connect::{Connected, Target};
 use crate::http2::{Ends, FRAME, SMALL_FRAMES};
 
@@ -80,7 +80,7 @@ impl Multiplexed {
             settled: watch::Sender::new(false),
             is_dead: AtomicBool::new(false),
         });
-        let stream = Heard { stream: connected.stream, life: Arc::clone(&life) };
+        let stream = Metered::new(connected.stream, Arc::clone(&life));
         let (sender, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)

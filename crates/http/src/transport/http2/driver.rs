@@ -1,18 +1,14 @@
 //! The task of a connection.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::Connection;
 use h2::{Ping, PingPong};
-use rosn_net::Stream;
+use rosn_net::{Meter, Metered};
 use rosn_trace::ConnId;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{sleep, timeout};
 
 use super::super::pool::{Permit, Pool};
@@ -36,7 +32,7 @@ impl Default for Health {
 
 /// What the task of a connection has.
 pub(super) struct Driver {
-    pub(super) connection: Connection<Heard, Bytes>,
+    pub(super) connection: Connection<Metered<Arc<Life>>, Bytes>,
     pub(super) life: Arc<Life>,
     pub(super) health: Health,
     pub(super) id: ConnId,
@@ -125,53 +121,8 @@ async fn is_answered(life: &Life, pings: &mut PingPong, limit: Duration) -> bool
     }
 }
 
-/// A connection that notes when something comes.
-#[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) stream: Stream,
-    pub(super) life: Arc<Life>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.life.heard.store(true, Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+impl Meter for Life {
+    fn read(&self, _count: usize) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 }

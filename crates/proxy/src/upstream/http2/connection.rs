@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use rosn_cluster::Endpoint;
-use rosn_net::{PeerAddr, Stream};
+use rosn_net::{Meter, PeerAddr};
 
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::{Meter, Turn};
+use crate::h2::Turn;
 use crate::upstream::{Counted, Phases};
 
 /// Bytes that a connection may read before other tasks have their turn.
@@ -75,15 +75,24 @@ pub(super) struct Opened {
 }
 
 /// What is below a connection knows it by; empty until it is open.
-pub(super) type Below = Rc<OnceCell<Rc<Connection>>>;
+#[derive(Default)]
+pub(super) struct Below(OnceCell<Rc<Connection>>);
+
+impl Below {
+    /// The connection is open.
+    pub(super) fn set(&self, connection: &Rc<Connection>) {
+        // It is opened once.
+        let _ = self.0.set(Rc::clone(connection));
+    }
+}
 
 impl Meter for Below {
     fn has_turn(&self) -> bool {
-        self.get().is_none_or(|connection| connection.turn.has_more())
+        self.0.get().is_none_or(|connection| connection.turn.has_more())
     }
 
     fn read(&self, count: usize) {
-        if let Some(connection) = self.get() {
+        if let Some(connection) = self.0.get() {
             connection.count_bytes(0, count);
             connection.heard.set(connection.worker.clock.refresh());
             connection.turn.take(count);
@@ -91,12 +100,10 @@ impl Meter for Below {
     }
 
     fn wrote(&self, count: usize) {
-        if let Some(connection) = self.get() {
+        if let Some(connection) = self.0.get() {
             connection.count_bytes(count, 0);
         }
     }
-
-    fn ended(&self, _stream: Stream) {}
 }
 
 impl Connection {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::{Ping, PingPong};
 use rosn_base::Timer;
+use rosn_net::Metered;
 use tracing::debug;
 
 use super::connection::{Below, Connection};
 use super::obtain::{self, UNKNOWN_STREAMS};
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::{Gather, Metered};
+use crate::h2::Gather;
 use crate::upstream::{NEVER, nanos};
 
 /// A connection on which no stream begins or ends is not pinged more often: the least that gRPC's servers take from
@@ -40,8 +41,8 @@ pub(super) struct Times {
 /// What drives a connection. Dropping it ends the connection and fails its streams.
 pub(super) struct Driver {
     connection: Rc<Connection>,
-    io: h2::client::Connection<Gather<Metered<Below>>, Bytes>,
-    gather: Gather<Metered<Below>>,
+    io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Bytes>,
+    gather: Gather<Metered<Rc<Below>>>,
     pings: PingPong,
     worker: Rc<Worker>,
     timer: Timer,
@@ -60,8 +61,8 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         connection: Rc<Connection>,
-        mut io: h2::client::Connection<Gather<Metered<Below>>, Bytes>,
-        gather: Gather<Metered<Below>>,
+        mut io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Bytes>,
+        gather: Gather<Metered<Rc<Below>>>,
         worker: &Rc<Worker>,
         pool: &Rc<Pool>,
         times: Times,

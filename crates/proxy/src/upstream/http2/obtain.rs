@@ -8,14 +8,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rosn_cluster::{Endpoint, Permit};
-use rosn_net::ConnInfo;
+use rosn_net::{ConnInfo, Metered};
 use rosn_transport::TransportError;
 
 use super::connection::{Below, Connection, Limits, Opened, Place};
 use super::driver::{Driver, Times};
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::{Gather, Metered};
+use crate::h2::Gather;
 use crate::upstream::failure::HTTP2;
 use crate::upstream::{
     self, ConnectFailure, LOOK_AGAIN, NEVER, Phases, Speaks, Took, Upstream, Wanted, count, nanos,
@@ -211,7 +211,7 @@ impl Opening {
         let (stream, counted) = opened.into_socket().expect("it was dialed");
         // Where it fails the connection is gone, and that is noticed at once.
         let _ = stream.set_keep_alive(&upstream.keep_alive);
-        let below = Below::default();
+        let below = Rc::<Below>::default();
         let metered = Metered::new(stream, Rc::clone(&below));
         let gather = Gather::new(metered, worker.upstream_buffers.clone());
         gather.begin();
@@ -230,7 +230,7 @@ impl Opening {
         let opened =
             Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
-        let _ = below.set(Rc::clone(&connection));
+        below.set(&connection);
         pool.put(&connection);
         let times = Times {
             settle: upstream.connect_timeout,

@@ -1,65 +1,79 @@
-//! The bytes below a connection of HTTP/2, counted.
+//! A connection whose bytes are noticed.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rosn_net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Takes note of what passes below a connection.
-pub(crate) trait Meter: Unpin {
-    /// Whether more may be read before other tasks have their turn.
-    fn has_turn(&self) -> bool;
+use crate::Stream;
+
+/// Takes note of what passes through a [`Metered`] connection. What is not asked for is nothing.
+pub trait Meter: Unpin {
+    /// Whether more may be read now. Where not, the reading task is woken again behind the others.
+    fn has_turn(&self) -> bool {
+        true
+    }
 
     /// So many bytes came; at least one.
     fn read(&self, count: usize);
 
     /// So many bytes were written.
-    fn wrote(&self, count: usize);
+    fn wrote(&self, _count: usize) {}
 
-    /// The connection is gone, and has left its stream.
-    fn ended(&self, stream: Stream);
+    /// The [`Metered`] is gone, and has left its connection.
+    fn ended(&self, _stream: Stream) {}
 }
 
-/// A stream below a connection, with a meter that outlives it.
-pub(crate) struct Metered<M: Meter> {
+impl<M: Meter> Meter for Arc<M> {
+    fn has_turn(&self) -> bool {
+        (**self).has_turn()
+    }
+
+    fn read(&self, count: usize) {
+        (**self).read(count);
+    }
+
+    fn wrote(&self, count: usize) {
+        (**self).wrote(count);
+    }
+
+    fn ended(&self, stream: Stream) {
+        (**self).ended(stream);
+    }
+}
+
+impl<M: Meter> Meter for Rc<M> {
+    fn has_turn(&self) -> bool {
+        (**self).has_turn()
+    }
+
+    fn read(&self, count: usize) {
+        (**self).read(count);
+    }
+
+    fn wrote(&self, count: usize) {
+        (**self).wrote(count);
+    }
+
+    fn ended(&self, stream: Stream) {
+        (**self).ended(stream);
+    }
+}
+
+/// A connection with a meter that outlives it: for what has a connection of its own (the `h2` crate), and does not say
+/// what it reads and writes.
+pub struct Metered<M: Meter> {
     /// `None` once it was given to the meter.
     stream: Option<Stream>,
     meter: M,
 }
 
-/// What may still be read in a turn of a connection's task: frames may be small and many.
-pub(crate) struct Turn {
-    /// Bytes.
-    size: usize,
-    left: Cell<usize>,
-}
-
-impl Turn {
-    pub(crate) fn of(size: usize) -> Self {
-        Self { size, left: Cell::new(size) }
-    }
-
-    /// The task has its turn.
-    pub(crate) fn begin(&self) {
-        self.left.set(self.size);
-    }
-
-    /// So many bytes of it are used.
-    pub(crate) fn take(&self, count: usize) {
-        self.left.set(self.left.get().saturating_sub(count));
-    }
-
-    /// Whether something is left.
-    pub(crate) fn has_more(&self) -> bool {
-        self.left.get() > 0
-    }
-}
-
 impl<M: Meter> Metered<M> {
-    pub(crate) fn new(stream: Stream, meter: M) -> Self {
+    /// Has `meter` notice what passes through `stream`.
+    pub fn new(stream: Stream, meter: M) -> Self {
         Self { stream: Some(stream), meter }
     }
 
