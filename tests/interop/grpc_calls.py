@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""gRPC through rosn: calls of every kind by grpcio, and the interoperability cases of gRPC itself.
+"""gRPC through rosn: calls of every kind by grpcio, grpc-js and tonic, and the interoperability cases of gRPC itself.
 
     python3 tests/interop/grpc_calls.py --rosn target/release/rosn [NAME...]
 
@@ -17,9 +17,9 @@ import dataclasses
 import pathlib
 
 from harness import End, Folder, Rosn, cases_of, conclude, run
-from over_grpc import calls, official
+from over_grpc import calls, official, peers
 
-SUITES = {"calls": calls.CASES, "official": official.CASES}
+SUITES = {"calls": calls.CASES, "peers": peers.CASES, "official": official.CASES}
 
 
 @dataclasses.dataclass
@@ -36,7 +36,9 @@ class Setup:
 
     program: str
     folder: Folder
+    node: pathlib.Path
     go: pathlib.Path
+    rust: pathlib.Path
     direct: bool
 
     def end(self, to: int, tls=False, http=None, cluster=None, **more) -> End:
@@ -68,11 +70,16 @@ async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="the beginnings of names of cases; default: all")
     parser.add_argument("--rosn", default="target/release/rosn")
+    parser.add_argument("--node", default="target/interop/grpc/node", type=pathlib.Path,
+                        help="where npm has installed grpc-js")
     parser.add_argument("--go", default="target/interop/grpc/go", type=pathlib.Path,
                         help="where Go has installed gRPC's interop client and server")
+    parser.add_argument("--rust", default="target/interop/grpc/rust/debug", type=pathlib.Path,
+                        help="where Cargo has built tonic-peer")
     parser.add_argument("--direct", action="store_true", help="without rosn, to see whether the cases are right")
     options = parser.parse_args()
-    setup = Setup(options.rosn, Folder("grpc").issue(), options.go.absolute(), options.direct)
+    places = (place.absolute() for place in (options.node, options.go, options.rust))
+    setup = Setup(options.rosn, Folder("grpc").issue(), *places, options.direct)
     fit = {
         suite: [case for case in members if not (options.direct and getattr(case, "needs_rosn", False))]
         for suite, members in SUITES.items()

@@ -16,7 +16,7 @@ pub(crate) fn check() -> Result<()> {
     let docs = ["doc", "--workspace", "--no-deps", "--locked"];
     run_with("cargo", &docs, &[("RUSTDOCFLAGS", "-D warnings")])?;
     // workspaces of their own, so that nothing of theirs reaches the product
-    for manifest in ["bench/lg/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["bench/lg/Cargo.toml", "fuzz/Cargo.toml", "tests/interop/tonic/Cargo.toml"] {
         if root().join(manifest).exists() {
             run("cargo", &["fmt", "--manifest-path", manifest, "--check"])?;
             run("cargo", &[&["clippy", "--manifest-path", manifest], &lints[..]].concat())?;

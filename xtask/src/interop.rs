@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::command::run;
 use crate::workspace::Workspace;
 
-/// The suites: a name, packages of Debian, of PyPI and of npm, programs of Go, and the script.
+/// The suites: a name, packages of Debian, of PyPI and of npm, programs of Go and of Rust, and the script.
 const SUITES: &[Suite] = &[
     Suite {
         name: "v2ray",
@@ -16,6 +16,7 @@ const SUITES: &[Suite] = &[
         pypi: &[],
         npm: &[],
         go: &[],
+        rust: None,
         script: "tests/interop/v2ray.py",
     },
     Suite {
@@ -24,6 +25,7 @@ const SUITES: &[Suite] = &[
         pypi: &["aioquic==1.7.2", "h2==4.4.1", "websockets==17.4"],
         npm: &[],
         go: &[],
+        rust: None,
         script: "tests/interop/python_peers.py",
     },
     Suite {
@@ -32,6 +34,7 @@ const SUITES: &[Suite] = &[
         pypi: &["kosoku==0.1.0"],
         npm: &[],
         go: &[],
+        rust: None,
         script: "tests/interop/autobahn.py",
     },
     Suite {
@@ -50,6 +53,7 @@ const SUITES: &[Suite] = &[
         // The last playwright-core for the Node.js 18 of Debian 12.
         npm: &["playwright-core@1.57.0", "ws@8.23.0"],
         go: &[],
+        rust: None,
         script: "tests/interop/tunnels.py",
     },
     Suite {
@@ -72,6 +76,7 @@ const SUITES: &[Suite] = &[
             "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
             "github.com/summerwind/h2spec/cmd/h2specd@v2.2.1+incompatible",
         ],
+        rust: None,
         script: "tests/interop/http2.py",
     },
     Suite {
@@ -90,17 +95,19 @@ const SUITES: &[Suite] = &[
         pypi: &["curl_cffi==0.16.3", "h2==4.4.1", "sslyze==6.3.1"],
         npm: &[],
         go: &[],
+        rust: None,
         script: "tests/interop/tls.py",
     },
     Suite {
         name: "grpc",
-        debian: &["openssl", "python3", "python3-venv"],
+        debian: &["nodejs", "openssl", "python3", "python3-venv"],
         pypi: &["grpcio==1.85.1", "grpcio-health-checking==1.85.1"],
-        npm: &[],
+        npm: &["@grpc/grpc-js@1.14.7"],
         go: &[
             "google.golang.org/grpc/interop/client@v1.85.0",
             "google.golang.org/grpc/interop/server@v1.85.0",
         ],
+        rust: Some("tests/interop/tonic/Cargo.toml"),
         script: "tests/interop/grpc_calls.py",
     },
 ];
@@ -111,6 +118,8 @@ struct Suite {
     pypi: &'static [&'static str],
     npm: &'static [&'static str],
     go: &'static [&'static str],
+    /// A workspace of its own.
+    rust: Option<&'static str>,
     script: &'static str,
 }
 
@@ -138,6 +147,13 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
         if !suite.go.is_empty() {
             suite.install_go(&folder.join("go"))?;
             arguments.push(&go);
+        }
+        let rust = format!("--rust={}", folder.join("rust/debug").display());
+        if let Some(manifest) = suite.rust {
+            let into = folder.join("rust").display().to_string();
+            let command = ["build", "--locked", "--manifest-path", manifest, "--target-dir", &into];
+            run("cargo", &command)?;
+            arguments.push(&rust);
         }
         arguments.extend(options.iter().map(String::as_str));
         run(&python, &arguments)?;

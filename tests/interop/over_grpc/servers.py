@@ -1,4 +1,8 @@
-"""A server of gRPC for as long as a block runs. It knows no protocol buffers: messages are bytes."""
+"""A server of gRPC for as long as a block runs. It knows no protocol buffers: messages are bytes.
+
+Other programs have the same service. Its methods, of which each does what is said below: Unary, Metadata, Collect (a stream
+from the client), Count and Watch (to it), Talk (both), Fail, Hang and Cancelled.
+"""
 
 import asyncio
 import contextlib
@@ -16,7 +20,7 @@ class Server:
 
     def __init__(self, folder, tls: bool):
         self.folder, self.tls = folder, tls
-        self.cancelled = asyncio.Event()
+        self.cancelled = 0
         self.release = asyncio.Event()
         self.remaining = None
         self.unavailable = 0
@@ -59,6 +63,7 @@ class Server:
             "Flaky": grpc.unary_unary_rpc_method_handler(self.flaky),
             "Hang": grpc.unary_unary_rpc_method_handler(self.hang),
             "Watch": grpc.unary_stream_rpc_method_handler(self.watch),
+            "Cancelled": grpc.unary_unary_rpc_method_handler(self.seen),
         }
 
     async def unary(self, request, context):
@@ -75,12 +80,14 @@ class Server:
         return request
 
     async def collect(self, requests, context):
+        """How many messages there were, and how long all of them."""
         count = size = 0
         async for request in requests:
             count, size = count + 1, size + len(request)
         return f"{count} {size}".encode()
 
     async def count(self, request, context):
+        """Numbers, as many as asked for, and after each as many dots."""
         count, size = map(int, request.split())
         for number in range(count):
             yield b"%d" % number + b"." * size
@@ -115,8 +122,12 @@ class Server:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self.cancelled.set()
+            self.cancelled += 1
             raise
+
+    async def seen(self, request, context):
+        """How many calls were cancelled while they hung or were watched, and the seconds that the last to hang had left."""
+        return f"{self.cancelled} {self.remaining}".encode()
 
 
 @contextlib.asynccontextmanager

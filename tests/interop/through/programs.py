@@ -41,10 +41,10 @@ async def killed(process):
 
 def node(setup, script: str, *arguments) -> list[str]:
     """A command that runs a script of `node/` with what npm has installed."""
-    # Modules are looked for beside the script, so it has to be where they are.
-    copy = setup.node / script
-    copy.write_bytes((HERE / "node" / script).read_bytes())
-    return ["node", str(copy), *map(str, arguments)]
+    # Modules are looked for beside the script, so it has to be where they are, with what it imports of ours.
+    for source in (HERE / "node").glob("*.mjs"):
+        (setup.node / source.name).write_bytes(source.read_bytes())
+    return ["node", str(setup.node / script), *map(str, arguments)]
 
 
 @contextlib.asynccontextmanager
