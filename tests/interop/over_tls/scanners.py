@@ -1,8 +1,10 @@
-"""testssl.sh and sslyze find nothing to object to, with a certificate of `rosn cert` and settings as they come."""
+"""testssl.sh and sslyze find nothing to object to, with a certificate of `rosn cert` and settings as they come, and
+testssl.sh gives the best grade."""
 
 import contextlib
 import json
 
+from harness import same
 from over_tls.servers import web
 from through.programs import ended, output
 
@@ -11,16 +13,16 @@ NOT_ROSN = {
     "engine_problem": "about the openssl that scans",
     "cert_revocation": "a certificate for trying out names no place to ask",
     "DNS_CAArecord": "there is no DNS for the name",
-    "HSTS": "a header of the application",
     "security_headers": "headers of the application",
-    "cipher_order": "all that are offered are safe, so the client's order is kept (as Mozilla wants it)",
     # It hangs up after the handshake, at times before the tickets of TLS 1.3 have come, and then has no session to try;
     # with openssl s_server as well. `handshakes resumption` looks at resumption.
     "sessionresumption_ticket": "the scanner does not wait for tickets",
     "sessionresumption_ID": "the scanner does not wait for tickets",
 }
-# What a grade is made of; testssl.sh 3.0 does not say it itself. Its simulations of clients take as long as all others.
-SCANS = ["--protocols", "--std", "--pfs", "--server-preference", "--server-defaults", "--vulnerable"]
+# What a grade is made of. Its simulations of clients take as long as all others.
+SCANS = ["--protocols", "--std", "--fs", "--server-preference", "--server-defaults", "--headers", "--vulnerable"]
+# The application's part: without it there is no better grade than A.
+HSTS = b"Strict-Transport-Security: max-age=31536000"
 VERSIONS = {"SSLv2": False, "SSLv3": False, "TLS1": False, "TLS1_1": False, "TLS1_2": True, "TLS1_3": True}
 
 
@@ -30,7 +32,7 @@ async def scanned(setup, name: str):
     folder = setup.folder.path / name
     await output(setup.program, "cert", "localhost", "127.0.0.1", "--dir", folder)
     context = {"status": True, "cert_chain": str(folder / "localhost.pem"), "private_key": str(folder / "localhost.key")}
-    async with web() as to, setup.rosn(end := setup.end(to, context)):
+    async with web(HSTS) as to, setup.rosn(end := setup.end(to, context)):
         yield folder / "ca.pem", end.port
 
 
@@ -46,9 +48,12 @@ async def testssl(setup):
     bad = [f"{one['severity']} {one['id']}: {one['finding']}" for one in found
            if one["severity"] not in ("OK", "INFO") and one["id"] not in NOT_ROSN]
     told = {one["id"]: one["finding"] for one in found}
-    print(f"       testssl.sh: {len(found)} findings, {len(bad)} of them against rosn; {told.get('PFS_ciphers')}")
+    score = ", ".join(told.get(f"{part}_score", "none") for part in ("protocol_support", "key_exchange", "cipher_strength"))
+    print(f"       testssl.sh: {told.get('overall_grade')} ({score}); {len(found)} findings, {len(bad)} of them against rosn; "
+          f"{told.get('FS_ciphers')}")
     if bad or len(found) < 50:
         raise AssertionError(f"{len(found)} findings, of which are no good: {bad}")
+    same(told.get("overall_grade"), "A+", "the grade")
     offered = {version: told.get(version, "").startswith("offered") for version in VERSIONS}
     if offered != VERSIONS:
         raise AssertionError(f"versions: {offered}")

@@ -7,14 +7,15 @@ from through.programs import ended
 
 
 @contextlib.asynccontextmanager
-async def web():
-    """HTTP/1.1, plain: the body of each answer is the head of the request. Its port."""
+async def web(*lines: bytes):
+    """HTTP/1.1, plain: the body of each answer is the head of the request, and `lines` are in its own. Its port."""
+    more = b"".join(line + b"\r\n" for line in lines)
 
     async def serve(reader, writer):
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(head), more, head))
                 await writer.drain()
         writer.close()
 
