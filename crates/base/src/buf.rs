@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that were read and not yet consumed, with room for more behind them.
 ///
@@ -122,6 +123,8 @@ impl Buf {
 #[derive(Debug, Clone)]
 pub struct BufPool {
     free: Rc<RefCell<Vec<Buf>>>,
+    /// What was lent and has come back.
+    returned: Arc<Mutex<Vec<Buf>>>,
     /// The fewest that were free since [`BufPool::trim`] was last called: nobody missed these.
     spare: Rc<Cell<usize>>,
     size: usize,
@@ -131,12 +134,16 @@ pub struct BufPool {
 impl BufPool {
     /// A pool of buffers of `size` bytes that keeps at most `keep` of them.
     pub fn new(size: usize, keep: usize) -> Self {
-        Self { free: Rc::default(), spare: Rc::default(), size, keep }
+        let (free, returned, spare) = Default::default();
+        Self { free, returned, spare, size, keep }
     }
 
     /// An empty buffer.
     pub fn take(&self) -> Buf {
         let mut free = self.free.borrow_mut();
+        if free.is_empty() {
+            self.take_back(&mut free);
+        }
         let buf = free.pop().unwrap_or_else(|| Buf::with_capacity(self.size));
         self.spare.set(self.spare.get().min(free.len()));
         buf
@@ -147,6 +154,7 @@ impl BufPool {
         let mut free = self.free.borrow_mut();
         let spare = self.spare.get().min(free.len());
         free.drain(..spare); // the cold ones
+        self.take_back(&mut free);
         self.spare.set(free.len());
     }
 
@@ -159,9 +167,46 @@ impl BufPool {
         }
     }
 
+    /// Lends out what is unread in `buf`, as a value of its own. The buffer comes back when that is dropped.
+    pub fn lend(&self, buf: Buf) -> Lent {
+        let is_own = buf.capacity() == self.size;
+        Lent { buf, home: is_own.then(|| Arc::clone(&self.returned)) }
+    }
+
+    /// Moves what has come back to the free ones, as far as these may be kept.
+    fn take_back(&self, free: &mut Vec<Buf>) {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        free.append(&mut returned);
+        free.truncate(self.keep);
+    }
+
     /// The size of the buffers, in bytes.
     pub fn size(&self) -> usize {
         self.size
+    }
+}
+
+/// The bytes of a buffer that was lent out, which may go to another thread; see [`BufPool::lend`].
+#[derive(Debug)]
+pub struct Lent {
+    buf: Buf,
+    /// `None` = the buffer has another size than the pool's.
+    home: Option<Arc<Mutex<Vec<Buf>>>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.buf.unread()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            self.buf.clear();
+            let buf = std::mem::take(&mut self.buf);
+            home.lock().unwrap_or_else(PoisonError::into_inner).push(buf);
+        }
     }
 }
 
@@ -197,6 +242,28 @@ mod tests {
         assert_eq!(pool.free.borrow().len(), 2);
         pool.trim();
         assert_eq!(pool.free.borrow().len(), 0);
+    }
+
+    #[test]
+    fn what_was_lent_comes_back() {
+        let pool = BufPool::new(16, 1);
+        let mut buf = pool.take();
+        buf.extend(b"secret");
+        buf.consume(1);
+        let place = buf.unread().as_ptr_range().end;
+        let lent = pool.lend(buf);
+        assert_eq!(lent.as_ref(), b"ecret");
+        drop(lent);
+        let mut again = pool.take();
+        assert!(again.is_empty());
+        again.extend(b"public");
+        assert_eq!(again.unread().as_ptr_range().end, place, "it is the same");
+        drop(pool.lend(again));
+        drop(pool.lend(Buf::with_capacity(16)));
+        drop(pool.lend(Buf::with_capacity(32)));
+        pool.trim();
+        assert_eq!(pool.free.borrow().len(), 1, "not more are kept than the pool may keep");
+        assert_eq!(pool.take().capacity(), 16);
     }
 
     #[test]

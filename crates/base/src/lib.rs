@@ -26,7 +26,7 @@ pub mod stats;
 mod wheel;
 
 pub use addr::{Addr, AddrError};
-pub use buf::{Buf, BufPool};
+pub use buf::{Buf, BufPool, Lent};
 pub use clock::Clock;
 pub use credit::Credit;
 pub use wheel::{Timer, Wheel};

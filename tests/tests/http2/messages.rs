@@ -97,6 +97,25 @@ fn streams_are_served_beside_each_other() {
     line.rosn.settled();
 }
 
+/// Their frames leave together, and long ones leave from the buffers that they were read into.
+#[test]
+fn long_responses_beside_each_other_stay_apart() {
+    fn content(target: &str) -> Vec<u8> {
+        let number: usize = target[1..].parse().unwrap();
+        (0..100_000 + number * 7_001).map(|at| ((at * 7 + number) % 251) as u8).collect()
+    }
+    let line = Line::new(|request| response(200, &[], &content(&request.target)));
+    let mut client = line.client();
+    let targets: Vec<String> = (0..30).map(|number| format!("/{number}")).collect();
+    let streams: Vec<u32> =
+        targets.iter().map(|target| client.request("GET", target, &[])).collect();
+    for (stream, target) in streams.into_iter().zip(targets) {
+        let answer = client.answer(stream);
+        assert_eq!((answer.status, answer.ended, answer.reset), (200, true, None));
+        assert!(answer.body == content(&target), "{target}: {} bytes came", answer.body.len());
+    }
+}
+
 #[test]
 fn responses_without_a_body_end_with_their_head() {
     let line = Line::new(|request| match request.target.as_str() {

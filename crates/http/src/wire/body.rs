@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::{Buf as _, Bytes};
 use rosn_base::Buf;
 use rosn_h1::{BodyDecoder, BodyError};
 use rosn_net::Stream;
@@ -16,6 +17,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 #[derive(Debug)]
 pub struct BodyBuffer {
     bytes: Buf,
+    /// Payload from the front of what `bytes` was, which is given away in parts. While there is some, it is all there is.
+    lent: Bytes,
     /// Payload from the front of `bytes` to here was written already.
     sent: usize,
     /// Payload ends here; raw bytes begin at `raw`.
@@ -29,11 +32,14 @@ pub struct BodyBuffer {
 impl BodyBuffer {
     /// A buffer whose content is raw bytes of the body so far.
     pub fn new(bytes: Buf, retain: bool) -> Self {
-        Self { bytes, sent: 0, payload: 0, raw: 0, retain, whole: true }
+        Self { bytes, lent: Bytes::new(), sent: 0, payload: 0, raw: 0, retain, whole: true }
     }
 
     /// Payload that waits to be written.
     pub fn pending(&self) -> &[u8] {
+        if !self.lent.is_empty() {
+            return &self.lent;
+        }
         &self.bytes.unread()[self.sent..self.payload]
     }
 
@@ -44,11 +50,36 @@ impl BodyBuffer {
 
     /// Says that `count` bytes of [`BodyBuffer::pending`] were written.
     pub fn wrote(&mut self, count: usize) {
+        if !self.lent.is_empty() {
+            self.lent.advance(count);
+            return;
+        }
         self.sent += count;
         debug_assert!(self.sent <= self.payload);
         if !self.retain {
             self.discard();
         }
+    }
+
+    /// Gives `count` bytes of [`BodyBuffer::pending`] away, which count as written. Where they are much of the storage
+    /// and nothing else is in it, they are not copied: the storage itself is made shared bytes by `lend`, and the next bytes
+    /// go into another (see [`BodyBuffer::restore`]).
+    pub fn take(&mut self, count: usize, lend: impl FnOnce(Buf) -> Bytes) -> Bytes {
+        let len = self.payload - self.sent;
+        let is_alone = self.raw == self.bytes.len() && !self.retain;
+        if self.lent.is_empty() && is_alone && len >= self.bytes.capacity() / 2 && len > 0 {
+            let mut storage = std::mem::take(&mut self.bytes);
+            storage.truncate(self.payload);
+            storage.consume(self.sent);
+            self.lent = lend(storage);
+            (self.sent, self.payload, self.raw, self.whole) = (0, 0, 0, false);
+        }
+        if !self.lent.is_empty() {
+            return self.lent.split_to(count);
+        }
+        let part = Bytes::copy_from_slice(&self.pending()[..count]);
+        self.wrote(count);
+        part
     }
 
     /// Whether the body could be sent from its start once more.
@@ -203,5 +234,65 @@ pub fn poll_read(
         }
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         Poll::Pending => Poll::Pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rosn_h1::{Framing, Limits};
+
+    use super::*;
+
+    const SIZE: usize = 16;
+
+    fn body(bytes: &[u8], retain: bool) -> BodyBuffer {
+        let mut storage = Buf::with_capacity(SIZE);
+        storage.extend(bytes);
+        let mut body = BodyBuffer::new(storage, retain);
+        let mut decoder = BodyDecoder::new(Framing::Length(100), &Limits::default());
+        body.decode(&mut decoder).unwrap();
+        body
+    }
+
+    fn lend(storage: Buf) -> Bytes {
+        Bytes::copy_from_slice(storage.unread())
+    }
+
+    #[test]
+    fn what_fills_much_of_the_storage_is_given_away_with_it() {
+        let mut body = body(b"0123456789", false);
+        body.wrote(1);
+        assert_eq!(body.take(2, lend), b"12"[..]);
+        assert!(body.is_released() && !body.can_replay());
+        assert_eq!(body.pending(), b"3456789");
+        assert_eq!(body.take(3, |_| unreachable!()), b"345"[..]);
+        body.wrote(1);
+        assert_eq!(body.take(3, |_| unreachable!()), b"789"[..]);
+        assert!(body.pending().is_empty() && body.has_room());
+        body.restore(Buf::with_capacity(SIZE));
+        assert_eq!(body.push(b"more"), 4);
+        assert_eq!(body.pending(), b"more");
+    }
+
+    #[test]
+    fn what_is_short_or_may_be_sent_again_is_copied() {
+        let mut short = body(b"0123456", false);
+        assert_eq!(short.take(7, |_| unreachable!()), b"0123456"[..]);
+        assert!(short.pending().is_empty() && !short.is_released());
+        let mut kept = body(b"0123456789", true);
+        assert_eq!(kept.take(10, |_| unreachable!()), b"0123456789"[..]);
+        kept.replay();
+        assert_eq!(kept.pending(), b"0123456789");
+    }
+
+    #[test]
+    fn what_follows_the_body_stays() {
+        let mut storage = Buf::with_capacity(SIZE);
+        storage.extend(b"0123456789next");
+        let mut body = BodyBuffer::new(storage, false);
+        let mut decoder = BodyDecoder::new(Framing::Length(10), &Limits::default());
+        assert!(body.decode(&mut decoder).unwrap());
+        assert_eq!(body.take(10, |_| unreachable!()), b"0123456789"[..]);
+        assert_eq!(body.into_rest().unread(), b"next");
     }
 }

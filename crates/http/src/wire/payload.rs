@@ -1,6 +1,7 @@
 //! What a message's body is written from.
 
 use bytes::{Buf as _, Bytes};
+use rosn_base::Buf;
 
 use super::BodyBuffer;
 
@@ -11,6 +12,9 @@ pub trait Payload {
 
     /// Says that so many bytes of [`Payload::pending`] were written.
     fn wrote(&mut self, count: usize);
+
+    /// Gives so many bytes of [`Payload::pending`] away, which count as written. `lend` makes shared bytes of a buffer.
+    fn take(&mut self, count: usize, lend: impl FnOnce(Buf) -> Bytes) -> Bytes;
 }
 
 impl Payload for BodyBuffer {
@@ -21,6 +25,10 @@ impl Payload for BodyBuffer {
     fn wrote(&mut self, count: usize) {
         self.wrote(count);
     }
+
+    fn take(&mut self, count: usize, lend: impl FnOnce(Buf) -> Bytes) -> Bytes {
+        self.take(count, lend)
+    }
 }
 
 impl Payload for Bytes {
@@ -30,5 +38,9 @@ impl Payload for Bytes {
 
     fn wrote(&mut self, count: usize) {
         self.advance(count);
+    }
+
+    fn take(&mut self, count: usize, _lend: impl FnOnce(Buf) -> Self) -> Self {
+        self.split_to(count)
     }
 }

@@ -6,24 +6,24 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use rosn_base::{Buf, BufPool};
+use rosn_base::BufPool;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is as long as this is not copied, but leaves at once together with what is held.
-const LONG: usize = 8 * 1024;
+use super::data::{LONG, Lender};
+use super::held::{Held, SLICES};
 
 /// The bytes below a connection of HTTP/2, shared by the `h2` crate and the task that drives it.
 ///
-/// `h2` writes as soon as it has one frame of DATA, so that each response would cost a system call. Once
-/// [`Gather::begin`] was called, what it writes is held here instead, up to the size of one buffer, until the task calls
-/// [`Gather::release`], which it must do each time before it waits. Nothing is held, and no buffer kept, in between.
+/// `h2` writes as soon as it has one frame of DATA, so that each frame would cost a system call. Once
+/// [`Gather::begin`] was called, what it writes is held here instead, up to some 64 KiB, until the task calls
+/// [`Gather::release`], which it must do each time before it waits. Short parts are copied; long content is not, where
+/// the connection's [`Lender`] has it. Nothing is held, and no buffer kept, in between.
 pub(crate) struct Gather<S>(Rc<RefCell<Gathered<S>>>);
 
 struct Gathered<S> {
     below: S,
-    pool: BufPool,
-    /// `None` while nothing is held.
-    held: Option<Buf>,
+    lender: Rc<Lender>,
+    held: Held,
     is_gathering: bool,
     /// A release failed.
     is_broken: bool,
@@ -42,12 +42,17 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
     pub(crate) fn new(below: S, pool: BufPool) -> Self {
         Self(Rc::new(RefCell::new(Gathered {
             below,
-            pool,
-            held: None,
+            lender: Rc::new(Lender::new(pool)),
+            held: Held::default(),
             is_gathering: false,
             is_broken: false,
             failed: None,
         })))
+    }
+
+    /// Makes the content of the connection's frames.
+    pub(crate) fn lender(&self) -> Rc<Lender> {
+        Rc::clone(&self.0.borrow().lender)
     }
 
     /// From now on, what is written is held until it is released.
@@ -80,29 +85,30 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
 
     /// Whether the peer has not yet taken all that was written.
     pub(crate) fn is_holding(&self) -> bool {
-        self.0.borrow().held.is_some()
+        !self.0.borrow().held.is_empty()
     }
 }
 
 impl<S> Gathered<S> {
     fn give_up(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.pool.give(held);
-        }
+        self.held.clear(self.lender.pool());
     }
 }
 
 impl<S: AsyncWrite + Unpin> Gathered<S> {
     /// Writes until nothing is held.
     fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(held) = &mut self.held {
-            let count = ready!(Pin::new(&mut self.below).poll_write(cx, held.unread()))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            held.consume(count);
-            if held.is_empty() {
-                self.give_up();
+        let Self { below, lender, held, .. } = self;
+        while !held.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let below = Pin::new(&mut *below);
+            let written = match held.slices(&mut slices) {
+                1 => below.poll_write(cx, &slices[0]),
+                count => below.poll_write_vectored(cx, &slices[..count]),
+            };
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => held.consume(count, lender.pool()),
             }
         }
         Poll::Ready(Ok(()))
@@ -114,44 +120,29 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let size = self.pool.size();
-        if self.held.as_ref().is_some_and(|held| held.len() == size) {
+        let long = match slices {
+            [short @ .., long] if long.len() >= LONG => {
+                self.lender.take(long).map(|long| (short, long))
+            }
+            _ => None,
+        };
+        if self.held.is_full(self.lender.pool()) {
             ready!(self.poll_empty(cx))?;
         }
-        let held = self.held.get_or_insert_with(|| self.pool.take());
-        let mut count = 0;
-        for slice in slices {
-            let part = &slice[..slice.len().min(size - held.len())];
-            held.extend(part);
-            count += part.len();
-        }
-        Poll::Ready(Ok(count))
-    }
-
-    /// Writes what is held and, behind it, as much of this as the peer takes.
-    fn poll_pass(
-        &mut self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        while let Some(held) = &mut self.held {
-            let empty = IoSlice::new(&[]);
-            let mut all = [IoSlice::new(held.unread()), empty, empty, empty];
-            all[1..].iter_mut().zip(slices).for_each(|(place, slice)| *place = *slice);
-            let count = ready!(Pin::new(&mut self.below).poll_write_vectored(cx, &all))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        let pool = self.lender.pool();
+        Poll::Ready(Ok(match long {
+            Some((short, long)) => {
+                let before = short.iter().map(|slice| slice.len()).sum();
+                let copied = self.held.copy(short, pool);
+                if copied < before {
+                    return Poll::Ready(Ok(copied));
+                }
+                let count = copied + long.len();
+                self.held.share(long);
+                count
             }
-            let own = count.min(held.len());
-            held.consume(own);
-            if held.is_empty() {
-                self.give_up();
-            }
-            if count > own {
-                return Poll::Ready(Ok(count - own));
-            }
-        }
-        Pin::new(&mut self.below).poll_write_vectored(cx, slices)
+            None => self.held.copy(slices, pool),
+        }))
     }
 }
 
@@ -191,9 +182,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
     ) -> Poll<io::Result<usize>> {
         let gathered = &mut *self.0.borrow_mut();
         match gathered.is_gathering {
-            true if slices.iter().map(|slice| slice.len()).sum::<usize>() >= LONG => {
-                gathered.poll_pass(cx, slices)
-            }
             true => gathered.poll_hold(cx, slices),
             false => Pin::new(&mut gathered.below).poll_write_vectored(cx, slices),
         }
@@ -222,6 +210,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
 mod tests {
     use std::task::Waker;
 
+    use bytes::{Buf as _, Bytes};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
@@ -286,12 +275,38 @@ mod tests {
     #[tokio::test]
     async fn what_is_long_follows_what_is_held() {
         let (mut gather, mut peer) = gather(2 * LONG);
+        let lender = gather.lender();
         gather.begin();
         gather.write_all(b"short ").await.unwrap();
-        let long = vec![b'l'; LONG];
-        gather.write_all(&long).await.unwrap();
-        assert!(!gather.is_holding());
-        assert_eq!(received(&mut peer, 6 + LONG).await, [b"short ", &long[..]].concat());
+        let long = lender.data(Bytes::from(vec![b'l'; LONG]));
+        let parts = [IoSlice::new(b"head "), IoSlice::new(long.chunk())];
+        assert_eq!(gather.write_vectored(&parts).await.unwrap(), 5 + LONG);
+        gather.write_all(b" end").await.unwrap();
+        assert!(release(&gather) && !gather.is_holding());
+        let expected = [b"short head ", long.chunk(), b" end"].concat();
+        assert_eq!(received(&mut peer, expected.len()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_long_is_not_copied() {
+        let (mut gather, _peer) = gather(2 * LONG);
+        let lender = gather.lender();
+        gather.begin();
+        let storage = BufPool::new(LONG, 1);
+        let mut buf = storage.take();
+        let place = buf.room().as_ptr();
+        buf.extend(&[b'l'; LONG]);
+        let long = lender.data(Bytes::from_owner(storage.lend(buf)));
+        let stranger = vec![b's'; LONG];
+        // Something else than what was offered is copied, as far as there is room.
+        assert_eq!(long.chunk().len(), LONG);
+        assert_eq!(gather.write(&stranger).await.unwrap(), SIZE);
+        assert_eq!(gather.write(long.chunk()).await.unwrap(), LONG);
+        drop(long);
+        let mut other = storage.take();
+        assert_ne!(other.room().as_ptr(), place, "it is still lent");
+        assert!(release(&gather) && !gather.is_holding());
+        assert_eq!(storage.take().room().as_ptr(), place);
     }
 
     #[tokio::test]

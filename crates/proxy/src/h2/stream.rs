@@ -15,7 +15,7 @@ use rosn_http::wire::{BodyBuffer, Payload, WriteError};
 use rosn_net::{PeerAddr, Stream};
 
 use super::extended::Upgrade;
-use super::{Outgoing, head};
+use super::{Data, Lender, Outgoing, head};
 
 /// One stream, whichever side began it.
 pub(crate) struct Http2Stream {
@@ -25,6 +25,7 @@ pub(crate) struct Http2Stream {
     /// What the request asks the stream to become.
     upgrade: Option<Upgrade>,
     receiver: Option<RecvStream>,
+    lender: Rc<Lender>,
     /// Content that did not fit into the buffer; its flow-control credit was not yet given back.
     unread: Bytes,
     /// Where the bytes of heads and content are counted, in both directions.
@@ -34,11 +35,11 @@ pub(crate) struct Http2Stream {
 /// This end's direction.
 enum Sender {
     /// A response that has not begun.
-    Response(SendResponse<Bytes>),
+    Response(SendResponse<Data>),
     /// A request that has not begun.
-    Request(SendRequest<Bytes>, &'static str),
+    Request(SendRequest<Data>, &'static str),
     /// The head was sent.
-    Open(SendStream<Bytes>),
+    Open(SendStream<Data>),
     /// Nothing can be sent.
     Gone,
 }
@@ -56,10 +57,11 @@ pub(crate) enum Filled {
 }
 
 impl Http2Stream {
-    /// A stream that a client began; its bytes are counted in `content`.
+    /// A stream that a client began; its bytes are counted in `content`. `lender` is its connection's.
     pub(crate) fn accepted(
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Data>,
         request: RecvStream,
+        lender: Rc<Lender>,
         content: Rc<Cell<u64>>,
     ) -> Self {
         Self {
@@ -67,18 +69,24 @@ impl Http2Stream {
             response: None,
             upgrade: None,
             receiver: Some(request),
+            lender,
             unread: Bytes::new(),
             content,
         }
     }
 
     /// A stream that this end begins with the head of its request, whose `:scheme` is this. `sender` must be ready.
-    pub(crate) fn requesting(sender: SendRequest<Bytes>, scheme: &'static str) -> Self {
+    pub(crate) fn requesting(
+        sender: SendRequest<Data>,
+        scheme: &'static str,
+        lender: Rc<Lender>,
+    ) -> Self {
         Self {
             sender: Sender::Request(sender, scheme),
             response: None,
             upgrade: None,
             receiver: None,
+            lender,
             unread: Bytes::new(),
             content: Rc::default(),
         }
@@ -127,10 +135,11 @@ impl Http2Stream {
                         message.may_end(count).map_err(WriteError::Body)?;
                     }
                     message.take(count).map_err(WriteError::Body)?;
-                    let data = Bytes::copy_from_slice(&pending[..count]);
+                    let pool = self.lender.pool();
+                    let content = body.take(count, |buf| Bytes::from_owner(pool.lend(buf)));
+                    let data = self.lender.data(content);
                     self.send_data(data, is_last).map_err(WriteError::Io)?;
                     self.count(count);
-                    body.wrote(count);
                     message.ended = is_last;
                 }
             }
@@ -176,7 +185,7 @@ impl Http2Stream {
         Poll::Ready(Ok(body.capacity()))
     }
 
-    fn send_data(&mut self, data: Bytes, is_last: bool) -> io::Result<()> {
+    fn send_data(&mut self, data: Data, is_last: bool) -> io::Result<()> {
         let Sender::Open(body) = &mut self.sender else { return Err(gone()) };
         body.send_data(data, is_last).map_err(other)
     }
@@ -184,7 +193,7 @@ impl Http2Stream {
     fn send_end(&mut self, trailers: &[u8]) -> io::Result<()> {
         let Sender::Open(body) = &mut self.sender else { return Err(gone()) };
         match trailers {
-            [] => body.send_data(Bytes::new(), true),
+            [] => body.send_data(Bytes::new().into(), true),
             lines => body.send_trailers(head::trailers(lines)),
         }
         .map_err(other)

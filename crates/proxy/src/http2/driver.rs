@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::Request;
@@ -16,7 +15,7 @@ use super::meter::Meter;
 use super::{Shared, stream};
 use crate::context::Serving;
 use crate::goodbye::GOODBYE;
-use crate::h2::Gather;
+use crate::h2::{Data, Gather};
 use crate::upstream::{NEVER, nanos};
 
 /// How a connection ended.
@@ -40,7 +39,7 @@ impl End {
 }
 
 pub(super) struct Driver {
-    connection: Connection<Gather<Metered<Rc<Meter>>>, Bytes>,
+    connection: Connection<Gather<Metered<Rc<Meter>>>, Data>,
     gather: Gather<Metered<Rc<Meter>>>,
     shared: Rc<Shared>,
     /// As of the newest stream.
@@ -62,7 +61,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        mut connection: Connection<Gather<Metered<Rc<Meter>>>, Bytes>,
+        mut connection: Connection<Gather<Metered<Rc<Meter>>>, Data>,
         gather: Gather<Metered<Rc<Meter>>>,
         shared: Rc<Shared>,
         serving: Serving,
@@ -128,7 +127,7 @@ impl Driver {
         }
     }
 
-    fn begin_stream(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn begin_stream(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Data>) {
         let worker = &self.shared.worker;
         if !self.serving.refresh(worker) {
             // What is under way is still served, and nothing more.

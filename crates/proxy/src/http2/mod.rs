@@ -30,7 +30,6 @@ use std::task::{Poll, Waker};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use h2::server::{Builder, Connection};
 use rosn_base::{Credit, Timer};
 use rosn_config::checked::Http2Settings;
@@ -40,7 +39,7 @@ use tracing::debug;
 use crate::client::ClientInfo;
 use crate::context::{Admission, Serving, Worker};
 use crate::goodbye;
-use crate::h2::Gather;
+use crate::h2::{Data, Gather, Lender};
 use crate::snapshot::Service;
 use crate::upstream::nanos;
 use driver::{Driver, End};
@@ -56,6 +55,7 @@ struct Shared {
     worker: Rc<Worker>,
     info: ClientInfo,
     meter: Rc<Meter>,
+    lender: Rc<Lender>,
     /// Streams whose tasks have not ended.
     live: Cell<usize>,
     credit: RefCell<Credit>,
@@ -91,6 +91,7 @@ pub(crate) async fn serve(
         worker,
         info,
         meter: Rc::clone(&meter),
+        lender: gather.lender(),
         live: Cell::new(0),
         credit,
         is_exhausted: Cell::new(false),
@@ -157,7 +158,7 @@ async fn handshake(
     stream: Gather<Metered<Rc<Meter>>>,
     timer: &Timer,
     worker: &Worker,
-) -> Result<Connection<Gather<Metered<Rc<Meter>>>, Bytes>, End> {
+) -> Result<Connection<Gather<Metered<Rc<Meter>>>, Data>, End> {
     let mut handshake = std::pin::pin!(builder.handshake(stream));
     poll_fn(|cx| {
         if timer.poll_expired(cx.waker()) {

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -15,7 +14,7 @@ use super::Shared;
 use super::request::{self, Refused};
 use crate::context::Serving;
 use crate::goodbye::GOODBYE;
-use crate::h2::Http2Stream;
+use crate::h2::{Data, Http2Stream};
 use crate::http::{Connection, End, Next, Side, exchange, tunnel};
 
 /// A stream whose task has not ended.
@@ -39,7 +38,7 @@ pub(super) fn begin(
     shared: &Rc<Shared>,
     serving: Serving,
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Data>,
 ) {
     shared.live.set(shared.live.get() + 1);
     let live = Live { shared: Rc::clone(shared), id: respond.stream_id().as_u32() };
@@ -50,13 +49,15 @@ async fn serve(
     live: Live,
     serving: Serving,
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Data>,
 ) {
     let shared = &*live.shared;
     let (parts, body) = request.into_parts();
     let is_all = body.is_end_stream();
     let content = shared.meter.content();
-    let client = Side::Http2(Box::new(Http2Stream::accepted(respond, body, Rc::clone(content))));
+    let lender = Rc::clone(&shared.lender);
+    let stream = Http2Stream::accepted(respond, body, lender, Rc::clone(content));
+    let client = Side::Http2(Box::new(stream));
     let mut connection =
         Connection::of_stream(&shared.worker, serving, client, shared.info.clone());
     let mut slot = shared.worker.take_slot();

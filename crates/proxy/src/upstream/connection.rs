@@ -36,7 +36,7 @@ impl Connection {
 
     /// The stream that is to begin at this place.
     pub(super) fn of_stream(mut place: Place) -> Self {
-        let stream = Http2Stream::requesting(place.take_sender(), place.scheme());
+        let stream = Http2Stream::requesting(place.take_sender(), place.scheme(), place.lender());
         Self {
             side: Side::Http2(Box::new(stream)),
             id: place.connection_id(),

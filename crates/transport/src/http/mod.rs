@@ -9,7 +9,7 @@ mod unsent;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, TransportSettings};
@@ -68,13 +68,16 @@ impl Transport for Http {
 
 /// The bytes in the DATA frames of a stream, as a connection; `unread` was received already, and the credit for it was
 /// not given back. For those who have dealt with the heads themselves (CONNECT, RFC 9113 section 8.5).
-pub fn http2_tunnel(
-    send: SendStream<Bytes>,
+pub fn http2_tunnel<B>(
+    send: SendStream<B>,
     receive: RecvStream,
     unread: Bytes,
     peer: PeerAddr,
     local: PeerAddr,
-) -> Stream {
+) -> Stream
+where
+    B: Buf + From<Bytes> + Send + Unpin + 'static,
+{
     let stream = HttpStream::new(send, receive, Ends { peer, local }, None);
     Stream::boxed(stream.with_unread(unread))
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use rosn_net::{Io, PeerAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,6 +23,11 @@ pub(super) struct Ends {
     pub(super) local: PeerAddr,
 }
 
+/// What a connection sends as DATA.
+pub(super) trait Content: Buf + From<Bytes> + Send + Unpin + 'static {}
+
+impl<B: Buf + From<Bytes> + Send + Unpin + 'static> Content for B {}
+
 /// A stream of an HTTP/2 connection, after the heads of request and response.
 ///
 /// * A shutdown says END_STREAM; reading goes on.
@@ -31,8 +36,8 @@ pub(super) struct Ends {
 /// * The peer may send what its window allows, and that grows as bytes are read here. So no more is held in memory.
 /// * Dropping it says END_STREAM if that was not said, and CANCEL if the peer has not ended. What was written still goes
 ///   out before, if the peer takes it within 5 s.
-pub(super) struct HttpStream {
-    send: SendStream<Bytes>,
+pub(super) struct HttpStream<B: Content = Bytes> {
+    send: SendStream<B>,
     receive: RecvStream,
     /// What was received and not read, and the size that it had.
     chunk: Bytes,
@@ -48,9 +53,9 @@ pub(super) struct HttpStream {
     permit: Option<Permit>,
 }
 
-impl HttpStream {
+impl<B: Content> HttpStream<B> {
     pub(super) fn new(
-        send: SendStream<Bytes>,
+        send: SendStream<B>,
         receive: RecvStream,
         ends: Ends,
         permit: Option<Permit>,
@@ -118,17 +123,17 @@ impl HttpStream {
         }
         let room = ready!(self.poll_room(cx, total))?;
         let bytes = self.unsent.count(gather(room));
-        self.send.send_data(bytes, false).map_err(write_error)?;
+        self.send.send_data(bytes.into(), false).map_err(write_error)?;
         Poll::Ready(Ok(room))
     }
 
     fn end(&mut self) -> Result<(), h2::Error> {
         self.closed = true;
-        self.send.send_data(Bytes::new(), true)
+        self.send.send_data(Bytes::new().into(), true)
     }
 }
 
-impl AsyncRead for HttpStream {
+impl<B: Content> AsyncRead for HttpStream<B> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,7 +167,7 @@ impl AsyncRead for HttpStream {
     }
 }
 
-impl AsyncWrite for HttpStream {
+impl<B: Content> AsyncWrite for HttpStream<B> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -206,7 +211,7 @@ impl AsyncWrite for HttpStream {
     }
 }
 
-impl Io for HttpStream {
+impl<B: Content> Io for HttpStream<B> {
     fn peer_addr(&self) -> io::Result<PeerAddr> {
         Ok(self.ends.peer.clone())
     }
@@ -222,7 +227,7 @@ impl Io for HttpStream {
     }
 }
 
-impl Drop for HttpStream {
+impl<B: Content> Drop for HttpStream<B> {
     fn drop(&mut self) {
         if !self.closed {
             let _ = self.end();
@@ -240,7 +245,7 @@ impl Drop for HttpStream {
     }
 }
 
-impl fmt::Debug for HttpStream {
+impl<B: Content> fmt::Debug for HttpStream<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpStream")
             .field("id", &self.send.stream_id().as_u32())

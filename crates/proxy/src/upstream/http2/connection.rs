@@ -5,14 +5,13 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::client::SendRequest;
 use rosn_cluster::Endpoint;
 use rosn_net::{Meter, PeerAddr};
 
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::Turn;
+use crate::h2::{Data, Lender, Turn};
 use crate::upstream::{Counted, Phases};
 
 /// Bytes that a connection may read before other tasks have their turn.
@@ -31,7 +30,7 @@ pub(super) struct Connection {
     /// Its place in the counts.
     counted: RefCell<Option<Counted>>,
     /// `None` = it takes no more streams, and ends with the last that it has.
-    sender: RefCell<Option<SendRequest<Bytes>>>,
+    sender: RefCell<Option<SendRequest<Data>>>,
     /// Why it was given up, where that was this end's doing.
     verdict: Cell<Option<&'static str>>,
     /// Places that are taken.
@@ -50,6 +49,7 @@ pub(super) struct Connection {
     idle_since: Cell<u64>,
     heard: Cell<u64>,
     turn: Turn,
+    lender: Rc<Lender>,
     /// How long it took to make it; the first request takes that.
     opening: Cell<Option<Phases>>,
     limits: Limits,
@@ -72,6 +72,7 @@ pub(super) struct Opened {
     pub(super) is_secure: bool,
     pub(super) counted: Counted,
     pub(super) phases: Phases,
+    pub(super) lender: Rc<Lender>,
 }
 
 /// What is below a connection knows it by; empty until it is open.
@@ -109,7 +110,7 @@ impl Meter for Below {
 impl Connection {
     pub(super) fn new(
         opened: Opened,
-        sender: SendRequest<Bytes>,
+        sender: SendRequest<Data>,
         worker: Rc<Worker>,
         pool: &Rc<Pool>,
         limits: Limits,
@@ -134,6 +135,7 @@ impl Connection {
             idle_since: Cell::new(now),
             heard: Cell::new(now),
             turn: Turn::of(TURN),
+            lender: opened.lender,
             opening: Cell::new(Some(opened.phases)),
             limits,
         })
@@ -276,7 +278,7 @@ impl Connection {
 /// belongs to the stream.
 pub(crate) struct Place {
     pub(super) connection: Rc<Connection>,
-    sender: Option<SendRequest<Bytes>>,
+    sender: Option<SendRequest<Data>>,
     opening: Option<Phases>,
     /// Bytes that had been written to the connection.
     written: u64,
@@ -287,13 +289,18 @@ impl Place {
     ///
     /// # Panics
     /// The second time.
-    pub(in crate::upstream) fn take_sender(&mut self) -> SendRequest<Bytes> {
+    pub(in crate::upstream) fn take_sender(&mut self) -> SendRequest<Data> {
         self.sender.take().expect("a place is for one stream")
     }
 
     /// Whether the endpoint is known to take CONNECT with a `:protocol` (RFC 8441).
     pub(crate) fn allows_extended_connect(&self) -> bool {
         self.connection.extended.get()
+    }
+
+    /// Makes the content of its frames.
+    pub(in crate::upstream) fn lender(&self) -> Rc<Lender> {
+        Rc::clone(&self.connection.lender)
     }
 
     /// What `:scheme` says.

@@ -7,7 +7,6 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::{Ping, PingPong};
 use rosn_base::Timer;
 use rosn_net::Metered;
@@ -17,7 +16,7 @@ use super::connection::{Below, Connection};
 use super::obtain::{self, UNKNOWN_STREAMS};
 use super::pool::Pool;
 use crate::context::Worker;
-use crate::h2::Gather;
+use crate::h2::{Data, Gather};
 use crate::upstream::{NEVER, nanos};
 
 /// A connection on which no stream begins or ends is not pinged more often: the least that gRPC's servers take from
@@ -41,7 +40,7 @@ pub(super) struct Times {
 /// What drives a connection. Dropping it ends the connection and fails its streams.
 pub(super) struct Driver {
     connection: Rc<Connection>,
-    io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Bytes>,
+    io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Data>,
     gather: Gather<Metered<Rc<Below>>>,
     pings: PingPong,
     worker: Rc<Worker>,
@@ -61,7 +60,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         connection: Rc<Connection>,
-        mut io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Bytes>,
+        mut io: h2::client::Connection<Gather<Metered<Rc<Below>>>, Data>,
         gather: Gather<Metered<Rc<Below>>>,
         worker: &Rc<Worker>,
         pool: &Rc<Pool>,

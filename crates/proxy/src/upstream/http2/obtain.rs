@@ -227,8 +227,8 @@ impl Opening {
             requests: requests.map_or(u32::MAX, std::num::NonZeroU32::get),
         };
         let is_secure = is_secure(upstream, endpoint);
-        let opened =
-            Opened { endpoint: Arc::clone(endpoint), id, local, is_secure, counted, phases };
+        let (endpoint, lender) = (Arc::clone(endpoint), gather.lender());
+        let opened = Opened { endpoint, id, local, is_secure, counted, phases, lender };
         let connection = Connection::new(opened, sender, Rc::clone(worker), pool, limits);
         below.set(&connection);
         pool.put(&connection);

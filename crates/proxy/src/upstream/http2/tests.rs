@@ -27,6 +27,7 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use super::Place;
 use crate::context::{Shared, Worker};
+use crate::h2::Data;
 use crate::snapshot::Snapshot;
 use crate::upstream::{ConnectFailure, NEVER, Phases, Speaks, Upstream, Wanted};
 
@@ -128,7 +129,7 @@ async fn turn(worker: Rc<Worker>) {
 /// A stream that has begun, with its place.
 struct Exchange {
     response: Result<ResponseFuture, h2::Error>,
-    _send: Option<SendStream<Bytes>>,
+    _send: Option<SendStream<Data>>,
     place: Place,
 }
 
