@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter};
 use rosn_base::Buf;
 
 use super::extended::Upgrade;
@@ -103,8 +103,9 @@ fn value<'a>(mut lines: &'a [u8], lower_name: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memmem::find(text, b"\r\n")?;
-    Some((&text[..end], &text[end + 2..]))
+    let mut ends = memchr_iter(b'\n', text);
+    let end = ends.find(|&end| end > 0 && text[end - 1] == b'\r')?;
+    Some((&text[..end - 1], &text[end + 1..]))
 }
 
 fn fields(mut lines: &[u8]) -> Option<HeaderMap> {

@@ -42,7 +42,8 @@ pub(super) fn begin(
 ) {
     shared.live.set(shared.live.get() + 1);
     let live = Live { shared: Rc::clone(shared), id: respond.stream_id().as_u32() };
-    tokio::task::spawn_local(serve(live, serving, request, respond));
+    // Boxed, since tokio copies what it is given, at the end of a task as well as at its beginning.
+    tokio::task::spawn_local(Box::pin(serve(live, serving, request, respond)));
 }
 
 async fn serve(
