@@ -137,6 +137,13 @@ def pour(connection: Connection, make, size=500):
             return
 
 
+def nothing(port):
+    """What the others are compared with."""
+    connection = Connection(port)
+    time.sleep(SECONDS)
+    return connection
+
+
 def rapid_reset(port):
     """CVE-2023-44487: requests that are taken back at once."""
     connection = Connection(port)
@@ -407,7 +414,7 @@ def half_a_preface(port):
 ATTACKS = {
     attack.__name__: attack
     for attack in (
-        rapid_reset, made_you_reset, made_you_reset_by_overflow, made_you_reset_by_length, malformed_requests,
+        nothing, rapid_reset, made_you_reset, made_you_reset_by_overflow, made_you_reset_by_length, malformed_requests,
         reset_of_idle, continuation, continuation_of_nothing, continuation_of_one_field, settings_flood, settings_read,
         ping_flood, ping_read, empty_data, padding, empty_headers, empty_names, zero_window, tiny_window, does_not_read,
         window_overflow, window_crumbs, hpack_bomb, large_heads, priorities, unknown_frames, many_streams,

@@ -41,14 +41,14 @@ async def attack(name: str, setup):
             watch = asyncio.create_task(Watch(rosn).watches())
             asking = asyncio.create_task(asks(setup, other.port, 200, "--rps", "50"))
             async with attackers(name, attacked.port) as outcomes:
-                slowest = await asking
+                times = await asking
                 processor = rosn.processor() - processor
                 await rests(rosn)
                 watch.cancel()
                 grown = Watch.most - memory
                 judge(name, outcomes, grown, metrics, await rosn.metrics())
-            print(f"       {summary(outcomes)}; {grown / MIB:.1f} MiB, {processor:.1f} s of processor; "
-                  f"the other's p99 is {slowest:.1f} ms")
+            print(f"       {summary(outcomes)}; {grown / MIB:.1f} MiB, {processor:.2f} s of processor; the other's "
+                  f"p50 {at(times, 0.5):.1f} ms, p99 {at(times, 0.99):.1f} ms, worst {times[-1]:.1f} ms")
 
 
 class Watch:
@@ -80,16 +80,20 @@ async def attackers(name: str, port: int):
         yield [json.loads(line) for line in lines]
 
 
-async def asks(setup, port: int, count: int, *more) -> float:
-    """Another client: each request has its answer. How many milliseconds the slowest hundredth took."""
+async def asks(setup, port: int, count: int, *more) -> list[float]:
+    """Another client: each request has its answer. How many milliseconds each took, the shortest first."""
     log = setup.folder.path / f"requests-{port}"
     log.unlink(missing_ok=True)
     command = ["h2load", "-c", "2", "-m", "4", "-n", count, "--log-file", log, *more, f"http://127.0.0.1:{port}/"]
     said = (await output(*command)).decode()
     if f"{count} succeeded, 0 failed, 0 errored, 0 timeout" not in said or f"{count} 2xx" not in said:
         raise AssertionError(f"the other client: {said[said.find('finished in'):]}")
-    times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
-    return times[len(times) * 99 // 100] / 1000
+    return sorted(int(line.split()[2]) / 1000 for line in log.read_text().splitlines())
+
+
+def at(times: list[float], part: float) -> float:
+    """What that part of them is not above."""
+    return times[int(len(times) * part)]
 
 
 async def rests(rosn):
