@@ -85,7 +85,7 @@ class Connection:
     def read(self):
         reader = self.socket.makefile("rb")
         try:
-            while head := reader.read(9):
+            while len(head := reader.read(9)) == 9:
                 length = int.from_bytes(head[:3])
                 self.take(head[3], head[4], int.from_bytes(head[5:9]) & 0x7FFFFFFF, reader.read(length))
         except TimeoutError:
