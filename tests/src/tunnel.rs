@@ -25,7 +25,18 @@ impl Pki {
     /// Makes them.
     #[must_use]
     pub fn new() -> Self {
-        let folder = TempDir::with_prefix("rosn-pki-").unwrap();
+        let pki = Self { folder: TempDir::with_prefix("rosn-pki-").unwrap() };
+        pki.renew();
+        pki
+    }
+
+    /// Another CA and another certificate, in the same files.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be made.
+    pub fn renew(&self) {
+        let folder = &self.folder;
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -34,7 +45,6 @@ impl Pki {
         fs::write(folder.path().join("ca.crt"), ca.pem()).unwrap();
         fs::write(folder.path().join("leaf.crt"), leaf.unwrap().pem()).unwrap();
         fs::write(folder.path().join("leaf.key"), key.serialize_pem()).unwrap();
-        Self { folder }
     }
 
     /// `ca.crt`, `leaf.crt` or `leaf.key`.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use rosn_config::checked::{Network, OriginalDst, OriginalDstKind, Protocol};
 use rosn_net::{ConnInfo, PeerAddr, Stream};
+use rosn_tls::Session;
 use tracing::debug;
 
 use crate::client::ClientInfo;
@@ -12,20 +13,26 @@ use crate::context::{Admission, Serving, Worker};
 use crate::snapshot::{Asked, Listener, Service};
 use crate::{begin, http, http2, tcp};
 
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its bytes.
+    pub stream: Stream,
+    /// The client.
+    pub peer: PeerAddr,
+    /// The address that the client connected to, where it is not the stream's own.
+    pub local: Option<PeerAddr>,
+    /// What was agreed on by TLS, where a transport has already done that.
+    pub tls: Option<Session>,
+}
+
 /// Serves a connection on the worker's thread until it ends. It is closed at once where a limit is
 /// reached.
 ///
 /// The task holds the connection: dropping it closes it.
-///
-/// `local` is the address that the client connected to, where it is not the stream's own.
-pub fn spawn(
-    worker: &Rc<Worker>,
-    serving: &Serving,
-    stream: Stream,
-    peer: PeerAddr,
-    local: Option<PeerAddr>,
-) {
+pub fn spawn(worker: &Rc<Worker>, serving: &Serving, arrival: Arrival) {
     worker.clock.refresh();
+    let Arrival { stream, peer, local, tls } = arrival;
     let listener = serving.listener();
     let local = local.unwrap_or_else(|| local_address(listener, &stream));
     let mut info = ConnInfo { id: worker.next_id(), peer, local, original_dst: None };
@@ -35,7 +42,7 @@ pub fn spawn(
     };
     // A connection belongs to the listener that it was handed to.
     let Some(admission) = Admission::admit(worker, serving.listener()) else { return };
-    let info = ClientInfo { conn: info, tls: None };
+    let info = ClientInfo { conn: info, tls };
     let worker = Rc::clone(worker);
     if begin::is_needed(serving.listener()) {
         tokio::task::spawn_local(begin::begin(worker, serving, stream, info, admission));

@@ -11,12 +11,13 @@ use rosn_tls::Session;
 pub(crate) struct ClientInfo {
     /// Who is connected to what.
     pub(crate) conn: ConnInfo,
-    /// What was agreed on by TLS, where this listener terminates it.
+    /// What was agreed on by TLS, where this listener or its transport terminates it.
     pub(crate) tls: Option<Session>,
 }
 
 impl ClientInfo {
-    /// Whether nobody on the way can read what the client says: TLS of the listener, or of its transport.
+    /// Whether nobody on the way can read what the client says: TLS of the listener, or of its transport, also of one
+    /// that does not say what was agreed on.
     pub(crate) fn is_secure(&self, listener: &checked::Listener) -> bool {
         let by_transport = listener.stream.as_ref().is_some_and(|settings| settings.tls.is_some());
         self.tls.is_some() || by_transport

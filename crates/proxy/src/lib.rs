@@ -45,11 +45,9 @@ mod tunnel;
 mod udp;
 mod upstream;
 
-pub use accept::spawn;
+pub use accept::{Arrival, spawn};
 pub use context::{Serving, Shared, Worker};
 pub use http::grpc::{GrpcMetrics, GrpcStats};
-pub use snapshot::{
-    Asked, ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy, Termination,
-};
+pub use snapshot::{Asked, ClusterIndex, Connectors, Listener, Service, Snapshot, StreamProxy};
 pub use stats::DownstreamStats;
 pub use udp::serve as serve_udp;

@@ -81,19 +81,11 @@ pub struct Listener {
     pub access_logs: Vec<Arc<AccessLog>>,
     /// Open connections over all workers; survives a reload.
     pub open: Arc<AtomicU32>,
-    /// TLS, where it is terminated. `None` also where a certificate cannot be loaded and `fall_back` is on.
-    pub tls: Option<Termination>,
+    /// Answers TLS handshakes, where TLS is terminated. `None` also where a certificate cannot be loaded and `fall_back` is
+    /// on.
+    pub tls: Option<Acceptor>,
     /// What is done with a connection.
     pub service: Service,
-}
-
-/// How a listener speaks TLS.
-#[derive(Debug, Clone)]
-pub struct Termination {
-    /// Answers handshakes.
-    pub acceptor: Acceptor,
-    /// The URI in its own certificate, if there is one: `By` of `x-forwarded-client-cert`.
-    pub uri: Option<Arc<str>>,
 }
 
 /// See [`checked::Service`].

@@ -6,12 +6,10 @@ use std::sync::{Arc, OnceLock};
 use rosn_base::stats::Sharded;
 use rosn_cluster::{Cluster, ClusterStats, HostStats, StatsSource};
 use rosn_config::checked::{self, Config};
-use rosn_proxy::{
-    ClusterIndex, Connectors, GrpcMetrics, Listener, Service, Snapshot, StreamProxy, Termination,
-};
+use rosn_proxy::{ClusterIndex, Connectors, GrpcMetrics, Listener, Service, Snapshot, StreamProxy};
 use rosn_route::{Clusters, CompileError, Table};
 use rosn_telemetry::{AccessLog, OpenError, Registry, Writer};
-use rosn_tls::{Tickets, TlsError};
+use rosn_tls::{Acceptor, Tickets, TlsError};
 use rosn_transport::{Environment, Registry as Transports, TransportError};
 use thiserror::Error;
 use tracing::warn;
@@ -153,18 +151,18 @@ impl Builder {
     }
 
     /// How the listener speaks TLS. What is kept reads its files again.
-    fn termination(
+    fn acceptor(
         &self,
         listener: &checked::Listener,
         before: Option<&Snapshot>,
-    ) -> Result<Option<Termination>, BuildError> {
+    ) -> Result<Option<Acceptor>, BuildError> {
         let Some(tls) = &listener.tls else { return Ok(None) };
         let old = before.and_then(|before| before.listener(&listener.name));
         let is_same = |old: &Arc<Listener>| old.config.tls == listener.tls && alike(old, listener);
         let old = old.filter(|old| is_same(old)).and_then(|old| old.tls.as_ref());
         let made = match old {
-            Some(old) => old.acceptor.reload().map(|()| old.clone()),
-            None => tls::termination(tls, &listener.service, &self.tickets),
+            Some(old) => old.reload().map(|()| old.clone()),
+            None => tls::acceptor(tls, &listener.service, &self.tickets),
         };
         let name = &listener.name;
         match made {
@@ -236,7 +234,7 @@ impl Builder {
                 _ => None,
             },
             access_logs,
-            tls: self.termination(listener, before)?,
+            tls: self.acceptor(listener, before)?,
             open: old.map_or_else(|| Arc::new(AtomicU32::new(0)), |old| Arc::clone(&old.open)),
             service,
         })

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rosn_base::stats::{Source, Value};
 use rosn_proxy::{Connectors, Snapshot};
 use rosn_telemetry::Registry;
-use rosn_tls::{Acceptor, Pem, Role, TlsError, UsedCertificate};
+use rosn_tls::{Acceptor, Handle, Pem, Role, TlsError, UsedCertificate};
 use tracing::{info, warn};
 
 use crate::control::{Process, lock};
@@ -27,7 +27,8 @@ pub(crate) async fn follow(process: Arc<Process>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         let snapshot = Arc::clone(&lock(&process.current).snapshot);
-        certificates.follow(&snapshot, &process.registry);
+        let transports = process.builder.environment.tls.list();
+        certificates.follow(&snapshot, transports, &process.registry);
         if certificates.look(SystemTime::now()) {
             process.rebuild();
         }
@@ -39,6 +40,8 @@ pub(crate) async fn follow(process: Arc<Process>) {
 struct Certificates {
     /// Of which state; 0 = none yet.
     version: u64,
+    /// Those of transports (`stream_settings`), which listeners and workers make for themselves.
+    transports: Vec<Handle>,
     all: Vec<Followed>,
     reminded: Option<SystemTime>,
 }
@@ -59,6 +62,8 @@ struct Followed {
 enum Made {
     Acceptor(Acceptor),
     Connectors(Arc<Connectors>),
+    /// By transports, of the same files: by each worker its own. Never none.
+    Carried(Vec<Handle>),
     /// Nothing: they could not be loaded, and `fall_back` let it be.
     Nothing,
 }
@@ -84,13 +89,13 @@ impl Source for Expiry {
 
 impl Certificates {
     /// Follows those of this state. What is the same goes on being followed, so that no change is missed.
-    fn follow(&mut self, snapshot: &Snapshot, registry: &Registry) {
-        if self.version == snapshot.version {
+    fn follow(&mut self, snapshot: &Snapshot, transports: Vec<Handle>, registry: &Registry) {
+        if self.version == snapshot.version && self.transports == transports {
             return;
         }
-        self.version = snapshot.version;
+        (self.version, self.transports) = (snapshot.version, transports);
         let mut before = std::mem::take(&mut self.all);
-        for (whose, made, files) in used(snapshot) {
+        for (whose, made, files) in used(snapshot).into_iter().chain(carried(&self.transports)) {
             let old = before.iter().position(|old| old.whose == whose && old.watch.is_of(&files));
             let mut followed = match old {
                 Some(place) => Followed { made, ..before.swap_remove(place) },
@@ -180,6 +185,7 @@ impl Made {
         match self {
             Self::Acceptor(acceptor) => acceptor.reload(),
             Self::Connectors(connectors) => tls::reload_connectors(connectors),
+            Self::Carried(handles) => handles.iter().try_for_each(Handle::reload),
             Self::Nothing => Ok(()),
         }
     }
@@ -188,6 +194,7 @@ impl Made {
         match self {
             Self::Acceptor(acceptor) => acceptor.certificates(),
             Self::Connectors(connectors) => connectors.bytes.certificates(),
+            Self::Carried(handles) => handles[0].certificates(),
             Self::Nothing => Vec::new(),
         }
     }
@@ -215,7 +222,7 @@ fn expiries(used: &[UsedCertificate]) -> Vec<(String, i64)> {
 fn used(snapshot: &Snapshot) -> Vec<(Owner, Made, Vec<PathBuf>)> {
     let listeners = snapshot.listeners.iter().filter_map(|listener| {
         let (made, files) = match (&listener.tls, &listener.config.tls) {
-            (Some(tls), _) => (Made::Acceptor(tls.acceptor.clone()), tls.acceptor.files()),
+            (Some(acceptor), _) => (Made::Acceptor(acceptor.clone()), acceptor.files()),
             (None, Some(wanted)) => {
                 (Made::Nothing, wanted.contexts.iter().flat_map(tls::files).collect())
             }
@@ -234,4 +241,18 @@ fn used(snapshot: &Snapshot) -> Vec<(Owner, Made, Vec<PathBuf>)> {
         Some((("cluster", Arc::clone(&config.name)), made, files))
     });
     listeners.chain(clusters).collect()
+}
+
+/// The same of transports.
+fn carried(handles: &[Handle]) -> Vec<(Owner, Made, Vec<PathBuf>)> {
+    let mut all: Vec<(Owner, Made, Vec<PathBuf>)> = Vec::new();
+    for handle in handles {
+        let kind = if handle.is_acceptor() { "listener" } else { "cluster" };
+        let (whose, of) = ((kind, Arc::clone(handle.owner())), handle.files());
+        match all.iter_mut().find(|(other, _, files)| *other == whose && *files == of) {
+            Some((_, Made::Carried(same), _)) => same.push(handle.clone()),
+            _ => all.push((whose, Made::Carried(vec![handle.clone()]), of)),
+        }
+    }
+    all
 }

@@ -135,14 +135,18 @@ async fn assemble(
     // Before the first socket.
     let hooks = Hooks::install(&config.sockets);
     let transports = Arc::new(rosn_transport::Registry::with_builtin());
-    let environment = rosn_transport::Environment::system();
+    let tickets = rosn_tls::Tickets::new();
+    let environment = rosn_transport::Environment {
+        tls: rosn_tls::InUse::new(tickets.clone()),
+        ..rosn_transport::Environment::system()
+    };
     let builder = Builder {
         transports: Arc::clone(&transports),
         environment: environment.clone(),
         registry: Arc::clone(&registry),
         writer: Arc::clone(writer),
         shards,
-        tickets: rosn_tls::Tickets::new(),
+        tickets,
         grpc: OnceLock::new(),
         next_cluster: AtomicU64::new(1),
     };

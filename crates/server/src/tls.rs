@@ -1,12 +1,11 @@
 //! `tls_context` as TLS takes it: what answers the handshakes of a listener, and what begins those with a cluster.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosn_config::checked::{self, ClientCertificate, ListenerTls, Protocol, Service, TlsContext};
 use rosn_config::{TlsFinding, TlsSide};
-use rosn_proxy::{Connectors, Termination};
+use rosn_proxy::Connectors;
 use rosn_tls::{
     Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, NameError, Pem, Role,
     ServerOptions, SystemRoots, Tickets, TlsError, UsedCertificate, Version, Versions,
@@ -56,11 +55,11 @@ pub(crate) fn expires_soon(used: &UsedCertificate, now: SystemTime) -> Option<St
 }
 
 /// What answers the handshakes of a listener.
-pub(crate) fn termination(
+pub(crate) fn acceptor(
     tls: &ListenerTls,
     service: &Service,
     tickets: &Tickets,
-) -> Result<Termination, TlsError> {
+) -> Result<Acceptor, TlsError> {
     let protocols: &[Protocol] = match service {
         Service::Http(proxy) => &proxy.protocols,
         _ => &[],
@@ -69,10 +68,7 @@ pub(crate) fn termination(
     let secret = tls.contexts.iter().find_map(|context| context.ticket.as_ref());
     let tickets =
         secret.map_or_else(|| tickets.clone(), |secret| Tickets::from_secret(secret.0.as_bytes()));
-    let acceptor = Acceptor::with_contexts(merged(&tls.contexts, &alpn)?, &tickets)?;
-    let own = acceptor.certificates().into_iter().filter(|used| used.role == Role::Own);
-    let uri = own.flat_map(|used| used.facts.uris).next().map(Arc::from);
-    Ok(Termination { acceptor, uri })
+    Acceptor::with_contexts(merged(&tls.contexts, &alpn)?, &tickets)
 }
 
 /// The contexts; those that differ in nothing but the certificate become one with several, so that the client's

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -29,7 +29,7 @@ pub struct Connector {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     options: ClientOptions,
     system: SystemRoots,
     current: ArcSwap<Current>,
@@ -110,9 +110,17 @@ impl Connector {
     }
 
     /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3. It is what it is
-    /// now.
+    /// now: ask for each handshake.
     pub fn quic_config(&self) -> Arc<ClientConfig> {
         self.shared.current.load().config.clone()
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
+    }
+
+    pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
+        shared.upgrade().map(|shared| Self { shared })
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) config: Arc<ServerConfig>,
     /// Whether what clients show is verified.
     pub(crate) verifies: bool,
+    /// The first URI in its own certificates.
+    pub(crate) uri: Option<Arc<str>>,
 }
 
 impl Contexts {
@@ -56,8 +58,13 @@ impl Contexts {
         &self.used
     }
 
-    pub(crate) fn first(&self) -> &Context {
+    fn first(&self) -> &Context {
         &self.all[0]
+    }
+
+    /// The one that was given at this place, of those that there are.
+    pub(crate) fn at(&self, place: usize) -> &Context {
+        &self.all[place]
     }
 
     /// Where there is nothing to choose.
@@ -89,6 +96,8 @@ impl Context {
         tickets: &Tickets,
     ) -> Result<Self, TlsError> {
         let identity = identity(options, &material);
+        let uri = material.own().flat_map(|used| &used.facts.uris).next();
+        let uri = uri.map(|uri| Arc::from(uri.as_str()));
         let mut crypto = (*provider()).clone();
         narrow(&mut crypto, &options.cipher_suites, &options.key_exchanges);
         let crypto = Arc::new(crypto);
@@ -112,7 +121,7 @@ impl Context {
         } else {
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { config: Arc::new(config), verifies })
+        Ok(Self { config: Arc::new(config), verifies, uri })
     }
 }
 

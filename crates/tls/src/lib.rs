@@ -9,7 +9,8 @@
 //!
 //! [`ClientHello`] reads what a client asks for without answering it, for those who pass TLS on by its name.
 //! [`CertificateFacts`] says who a certificate is for, and until when. Changed files are taken over by
-//! [`Acceptor::reload`] and [`Connector::reload`], and connections that there are go on.
+//! [`Acceptor::reload`] and [`Connector::reload`], and connections that there are go on; [`InUse`] knows what was made
+//! of which files.
 //!
 //! The protocol is rustls over AWS-LC, TLS 1.2 and 1.3; no other crate knows that, but for QUIC, which takes the
 //! configurations as they are.
@@ -50,6 +51,7 @@ mod error;
 mod explain;
 mod facts;
 mod hello;
+mod in_use;
 mod issue;
 mod names;
 mod ocsp;
@@ -71,6 +73,7 @@ pub use error::TlsError;
 pub use explain::is_untrusted;
 pub use facts::{CertificateFacts, Role, UsedCertificate};
 pub use hello::{ClientHello, HelloError};
+pub use in_use::{Handle, InUse};
 pub use issue::self_signed;
 pub use names::{CipherSuite, KeyExchange, NameError};
 pub use options::{

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
@@ -15,7 +16,8 @@ use crate::explain::explain;
 use crate::facts::check_dates;
 use crate::options::{ServerOptions, files};
 use crate::provider::HELD;
-use crate::{Tickets, TlsError, TlsStream, UsedCertificate};
+use crate::session::Agreed;
+use crate::{PeerCertificate, Session, Tickets, TlsError, TlsStream, UsedCertificate, Version};
 
 /// Answers handshakes. Cloning it is cheap; clones share their certificates, also those of a later
 /// [`Acceptor::reload`], their tickets and what they have issued.
@@ -24,7 +26,7 @@ pub struct Acceptor {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     options: Vec<ServerOptions>,
     tickets: Tickets,
     contexts: ArcSwap<Contexts>,
@@ -119,14 +121,47 @@ impl Acceptor {
                 (context, hello.into_stream_with(config, limit).await)
             }
         };
-        let verifies = context.verifies;
-        accepted.map(|io| TlsStream::server(io, verifies)).map_err(|error| explain(error, None))
+        let made = |io| TlsStream::server(io, context.verifies, context.uri.clone());
+        accepted.map(made).map_err(|error| explain(error, None))
     }
 
     /// The configuration for QUIC, which has its own way to do handshakes (RFC 9001): it needs TLS 1.3. It is that of
-    /// the first context, as it is now.
-    pub fn quic_config(&self) -> Arc<ServerConfig> {
-        self.shared.contexts.load().first().config.clone()
+    /// the context at this place, as it is now: ask for each handshake.
+    ///
+    /// # Panics
+    /// There are not so many contexts.
+    pub fn quic_config(&self, context: usize) -> Arc<ServerConfig> {
+        self.shared.contexts.load().at(context).config.clone()
+    }
+
+    /// What was agreed on in a handshake of QUIC, of which it is known what the client asked for (SNI), which protocol
+    /// was chosen (ALPN) and what the client has shown, in DER, its own certificate first.
+    pub fn quic_session(
+        &self,
+        server_name: Option<&str>,
+        alpn: Option<&[u8]>,
+        shown: &[CertificateDer<'static>],
+    ) -> Session {
+        let contexts = self.shared.contexts.load();
+        let context = contexts.at(0);
+        Session::new(Agreed {
+            version: Some(Version::Tls13),
+            cipher_suite: None,
+            key_exchange: None,
+            alpn: alpn.map(Box::from),
+            server_name: server_name.map(|name| name.to_ascii_lowercase().into_boxed_str()),
+            resumed: false,
+            peer: PeerCertificate::new(shown, context.verifies),
+            own_uri: context.uri.clone(),
+        })
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Shared> {
+        Arc::downgrade(&self.shared)
+    }
+
+    pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
+        shared.upgrade().map(|shared| Self { shared })
     }
 }
 

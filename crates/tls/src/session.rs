@@ -17,6 +17,7 @@ pub(crate) struct Agreed {
     pub(crate) server_name: Option<Box<str>>,
     pub(crate) resumed: bool,
     pub(crate) peer: Option<PeerCertificate>,
+    pub(crate) own_uri: Option<Arc<str>>,
 }
 
 impl Session {
@@ -57,5 +58,11 @@ impl Session {
     /// What the peer has shown.
     pub fn peer_certificate(&self) -> Option<&PeerCertificate> {
         self.0.peer.as_ref()
+    }
+
+    /// The URI that the own certificate has, if it has one, such as `spiffe://cluster.local/ns/a/sa/b`; `None` on the
+    /// client's side.
+    pub fn own_uri(&self) -> Option<&str> {
+        self.0.own_uri.as_deref()
     }
 }

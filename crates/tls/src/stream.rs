@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::ProtocolVersion;
@@ -25,17 +26,23 @@ pub struct TlsStream<S> {
     io: tokio_rustls::TlsStream<S>,
     /// Whether what the peer has shown was verified.
     verified: bool,
+    /// The URI in the own certificate.
+    own_uri: Option<Arc<str>>,
     /// The peer's bytes ended without its `close_notify`.
     cut_off: bool,
 }
 
 impl<S> TlsStream<S> {
-    pub(crate) fn server(io: tokio_rustls::server::TlsStream<S>, verified: bool) -> Self {
-        Self { io: io.into(), verified, cut_off: false }
+    pub(crate) fn server(
+        io: tokio_rustls::server::TlsStream<S>,
+        verified: bool,
+        own_uri: Option<Arc<str>>,
+    ) -> Self {
+        Self { io: io.into(), verified, own_uri, cut_off: false }
     }
 
     pub(crate) fn client(io: tokio_rustls::client::TlsStream<S>, verified: bool) -> Self {
-        Self { io: io.into(), verified, cut_off: false }
+        Self { io: io.into(), verified, own_uri: None, cut_off: false }
     }
 
     /// What was agreed on, to be kept apart from the connection. It copies: ask once for each connection.
@@ -51,6 +58,7 @@ impl<S> TlsStream<S> {
             server_name: self.server_name().map(Box::from),
             resumed: self.is_resumed(),
             peer: PeerCertificate::new(shown, self.verified),
+            own_uri: self.own_uri.clone(),
         })
     }
 

@@ -73,9 +73,9 @@ struct XorListener {
 impl Listener for XorListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let accepted = self.below.poll_accept(cx);
-        accepted.map_ok(|Accepted { stream, peer, local }| {
+        accepted.map_ok(|Accepted { stream, peer, local, tls }| {
             let stream = Stream::boxed(XorStream { below: stream, key: self.key });
-            Accepted { stream, peer, local }
+            Accepted { stream, peer, local, tls }
         })
     }
 

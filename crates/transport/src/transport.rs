@@ -9,7 +9,7 @@ use std::time::Duration;
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::{Coalesced, Net, OsNet, PeerAddr, Resolve, Stream, SystemResolver};
-use rosn_tls::SystemRoots;
+use rosn_tls::{InUse, Session, SystemRoots};
 use rosn_trace::TraceHandle;
 
 use crate::TransportError;
@@ -54,6 +54,9 @@ pub struct Environment {
     pub resolver: Arc<dyn Resolve>,
     /// Whom TLS dialers trust that do not say otherwise.
     pub roots: SystemRoots,
+    /// Gets to know the TLS of listeners and dialers under the name of `owner`, so that somebody can follow its files;
+    /// the tickets of listeners are its own.
+    pub tls: InUse,
     /// Whom the sockets are for: the name of a listener or of a cluster, for hooks and messages.
     pub owner: Arc<str>,
     /// Several sockets share the address (SO_REUSEPORT), each with a listener of its own.
@@ -69,6 +72,7 @@ impl Environment {
             net: Arc::new(OsNet),
             resolver: Arc::new(Coalesced::new(SystemResolver)),
             roots: SystemRoots::default(),
+            tls: InUse::default(),
             owner: Arc::default(),
             reuse_port: false,
             limits: TransportLimits::default(),
@@ -110,6 +114,9 @@ pub struct Accepted {
     pub peer: PeerAddr,
     /// The address that the client connected to, as far as the transport knows.
     pub local: PeerAddr,
+    /// What was agreed on by TLS, where the settings have it. Its protocol (ALPN) is the transport's, and not that of the
+    /// application.
+    pub tls: Option<Session>,
 }
 
 /// Hands out connections. It is `Send` until it is first polled by a runtime.

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rosn_net::{
-    AcceptAction, PeerAddr, SocketFile, Stream, TcpAcceptor, UnixAcceptor, accept_error,
-};
-use rosn_proxy::{Serving, Worker};
+use rosn_net::{AcceptAction, SocketFile, TcpAcceptor, UnixAcceptor, accept_error};
+use rosn_proxy::{Arrival, Serving, Worker};
+use rosn_transport::Accepted;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -30,13 +29,10 @@ pub(crate) enum Acceptor {
     Transport(Box<dyn rosn_transport::Listener>),
 }
 
-/// A connection, its client, and the address that the client connected to where it is not the stream's own.
-type Taken = (Stream, PeerAddr, Option<PeerAddr>);
-
 /// What becomes of accepted connections.
 pub(crate) trait Taker {
     /// Takes a connection. It must not block.
-    fn take(&mut self, stream: Stream, peer: PeerAddr, local: Option<PeerAddr>);
+    fn take(&mut self, arrival: Arrival);
 }
 
 /// Serves connections on this thread.
@@ -46,9 +42,9 @@ pub(crate) struct Serve {
 }
 
 impl Taker for Serve {
-    fn take(&mut self, stream: Stream, peer: PeerAddr, local: Option<PeerAddr>) {
+    fn take(&mut self, arrival: Arrival) {
         self.serving.refresh(&self.worker);
-        rosn_proxy::spawn(&self.worker, &self.serving, stream, peer, local);
+        rosn_proxy::spawn(&self.worker, &self.serving, arrival);
     }
 }
 
@@ -71,9 +67,9 @@ impl Acceptor {
             });
             match accepted.await {
                 None => break,
-                Some(Ok((stream, peer, local))) => {
+                Some(Ok(arrival)) => {
                     pause = FIRST_PAUSE;
-                    taker.take(stream, peer, local);
+                    taker.take(arrival);
                 }
                 Some(Err(error)) => match accept_error(&error) {
                     AcceptAction::Retry => {}
@@ -94,28 +90,26 @@ impl Acceptor {
         if let Self::Transport(listener) = &mut self {
             listener.drain();
             // Handshakes that are under way come to their end; each has a limit of its own.
-            while let Ok((stream, peer, local)) = poll_fn(|cx| self.poll_accept(cx)).await {
-                taker.take(stream, peer, local);
+            while let Ok(arrival) = poll_fn(|cx| self.poll_accept(cx)).await {
+                taker.take(arrival);
             }
             return;
         }
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, peer, local))) = self.poll_accept(&mut cx) {
-            taker.take(stream, peer, local);
+        while let Poll::Ready(Ok(arrival)) = self.poll_accept(&mut cx) {
+            taker.take(arrival);
         }
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Taken>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
+        let plain = |(stream, peer)| Arrival { stream, peer, local: None, tls: None };
         match self {
-            Self::Tcp(listener) => {
-                listener.poll_accept(cx).map_ok(|(stream, peer)| (stream, peer, None))
-            }
-            Self::Unix { acceptor, .. } => {
-                acceptor.poll_accept(cx).map_ok(|(stream, peer)| (stream, peer, None))
-            }
-            Self::Transport(listener) => listener
-                .poll_accept(cx)
-                .map_ok(|accepted| (accepted.stream, accepted.peer, Some(accepted.local))),
+            Self::Tcp(listener) => listener.poll_accept(cx).map_ok(plain),
+            Self::Unix { acceptor, .. } => acceptor.poll_accept(cx).map_ok(plain),
+            Self::Transport(listener) => listener.poll_accept(cx).map_ok(|accepted| {
+                let Accepted { stream, peer, local, tls } = accepted;
+                Arrival { stream, peer, local: Some(local), tls }
+            }),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rosn_net::{PeerAddr, Released, Stream, TcpAcceptor, UnixAcceptor};
-use rosn_proxy::{Serving, Shared, Snapshot, Worker};
+use rosn_net::{PeerAddr, Released, TcpAcceptor, UnixAcceptor};
+use rosn_proxy::{Arrival, Serving, Shared, Snapshot, Worker};
 use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
@@ -154,7 +154,8 @@ async fn obey(
                 if let (Some(serving), Ok(stream)) =
                     (Serving::new(worker, &listener), stream.adopt())
                 {
-                    rosn_proxy::spawn(worker, &serving, stream, peer, None);
+                    let arrival = Arrival { stream, peer, local: None, tls: None };
+                    rosn_proxy::spawn(worker, &serving, arrival);
                 }
             }
             Command::Drain(deadline) => {
@@ -276,7 +277,8 @@ struct HandOver {
 }
 
 impl Taker for HandOver {
-    fn take(&mut self, stream: Stream, peer: PeerAddr, _: Option<PeerAddr>) {
+    fn take(&mut self, arrival: Arrival) {
+        let Arrival { stream, peer, .. } = arrival;
         let load = |index: &usize| {
             let queued = self.shared.queued[*index].load(Ordering::Relaxed);
             queued + self.shared.loads[*index].load(Ordering::Relaxed)

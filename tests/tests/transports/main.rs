@@ -21,6 +21,7 @@ macro_rules! each {
     };
 }
 
+mod certificates;
 mod client_address;
 mod http;
 mod reload;

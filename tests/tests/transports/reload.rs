@@ -15,7 +15,7 @@ use crate::tcp::open;
 const LEN: usize = 512 << 10;
 
 /// Whether bytes still pass in both directions.
-fn passes(client: &mut TcpStream, origin: &mut TcpStream) {
+pub(crate) fn passes(client: &mut TcpStream, origin: &mut TcpStream) {
     for seed in 1..4 {
         let mut out = client.try_clone().unwrap();
         let sender = thread::spawn(move || Pattern::send(seed, LEN, &mut out));
@@ -48,7 +48,7 @@ fn a_tunnel_outlives_its_listener(name: &str) {
         passes(client, origin);
     }
     // A socket that drains still takes those who come in its last moment.
-    wait_until("late clients are turned away", || !is_served(&pair, &peer));
+    wait_until("late clients are turned away", || !is_served(pair.port, &peer));
     drop(ends);
     pair.settled_without_upstream();
     // And it comes back; a UDP port once the last peer has learnt of the end.
@@ -57,9 +57,9 @@ fn a_tunnel_outlives_its_listener(name: &str) {
     open(&pair, &peer);
 }
 
-/// Whether a new client comes through to the origin.
-fn is_served(pair: &Pair, peer: &Peer) -> bool {
-    let Ok(mut client) = TcpStream::connect(local(pair.port)) else { return false };
+/// Whether a new client of the port comes through to the origin.
+pub(crate) fn is_served(port: u16, peer: &Peer) -> bool {
+    let Ok(mut client) = TcpStream::connect(local(port)) else { return false };
     let _ = client.write_all(b"?");
     client.set_nonblocking(true).unwrap();
     let mut origin = None;

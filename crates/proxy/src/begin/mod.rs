@@ -93,12 +93,15 @@ impl Beginning {
         self.first_byte_by = self.patience();
         let listener = Arc::clone(self.serving.listener());
         let mut asked = Asked::default();
+        // ALPN of a transport is about the transport, and not about what is spoken on it.
+        let mut agreed = None;
         if let Some(tls) = &listener.tls
             && (!listener.config.inspector || self.begins_tls(&mut stream).await?)
         {
             let session;
             (stream, session) = self.secure(tls, stream).await?;
             asked = Asked::of_session(&session);
+            agreed = session.alpn().and_then(detect::by_alpn);
             self.info.tls = Some(session);
             self.first_byte_by = self.patience();
         } else if listener.config.reads_hello {
@@ -106,7 +109,7 @@ impl Beginning {
         }
         let found = match &listener.service {
             Service::Http { proxy, fallback, .. } => {
-                match self.detect(proxy, fallback.is_some(), &mut stream).await? {
+                match self.detect(proxy, fallback.is_some(), agreed, &mut stream).await? {
                     Some(Protocol::Http2) => Found::Http2,
                     Some(_) => Found::Http1,
                     None => Found::Bytes(asked),
@@ -117,18 +120,19 @@ impl Beginning {
         Some((stream, found))
     }
 
-    /// What is spoken; the inner `None` is what falls back to `tcp_proxy`. Refuses what nobody understands.
+    /// What is spoken; the inner `None` is what falls back to `tcp_proxy`. `agreed` was agreed on (ALPN). Refuses what
+    /// nobody understands.
     async fn detect(
         &mut self,
         proxy: &HttpProxy,
         falls_back: bool,
+        agreed: Option<Protocol>,
         stream: &mut Stream,
     ) -> Option<Option<Protocol>> {
         if let ([only], false) = (&*proxy.protocols, falls_back) {
             return Some(Some(*only));
         }
-        let agreed = self.info.tls.as_ref().and_then(|session| session.alpn());
-        if let Some(agreed) = agreed.and_then(detect::by_alpn)
+        if let Some(agreed) = agreed
             && proxy.protocols.contains(&agreed)
         {
             return Some(Some(agreed));

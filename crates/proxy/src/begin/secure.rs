@@ -6,22 +6,22 @@ use std::pin::pin;
 use std::task::Poll;
 
 use rosn_net::Stream;
-use rosn_tls::{ClientHello, Session, TlsStream, is_untrusted};
+use rosn_tls::{Acceptor, ClientHello, Session, TlsStream, is_untrusted};
 use tracing::debug;
 
 use super::Beginning;
-use crate::snapshot::{Asked, Termination};
+use crate::snapshot::Asked;
 use crate::stats::DownstreamStats;
 
 impl Beginning {
     /// Does the handshake within `limits.handshake_timeout`; a failure is counted and logged.
     pub(super) async fn secure(
         &mut self,
-        tls: &Termination,
+        acceptor: &Acceptor,
         stream: Stream,
     ) -> Option<(Stream, Session)> {
         self.timer.set(self.after(self.limits().handshake_timeout));
-        let mut handshake = pin!(tls.acceptor.accept(stream));
+        let mut handshake = pin!(acceptor.accept(stream));
         let done = poll_fn(|cx| {
             if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
                 return Poll::Ready(done);

@@ -19,15 +19,15 @@ pub(super) struct Forwarded {
 }
 
 impl Forwarded {
-    /// `by`: the URI in the certificate that the client was shown. Only a client whose certificate was verified has said
-    /// who it is.
+    /// Only a client whose certificate was verified has said who it is. `By` is the URI in the certificate that it was
+    /// shown.
     pub(super) fn new(
         config: &ForwardClientCert,
         session: Option<&Session>,
-        by: Option<&str>,
         request: Fields<'_>,
     ) -> Self {
-        let peer = session.and_then(|session| session.peer_certificate());
+        let by = session.and_then(Session::own_uri);
+        let peer = session.and_then(Session::peer_certificate);
         let Some(peer) = peer.filter(|peer| peer.is_verified()) else {
             return Self { keeps: config.mode == ClientCertMode::AlwaysForwardOnly, value: None };
         };
@@ -145,7 +145,7 @@ mod tests {
             (ClientCertMode::AlwaysForwardOnly, true),
         ] {
             let config = ForwardClientCert { mode, ..ForwardClientCert::default() };
-            let found = Forwarded::new(&config, None, None, none);
+            let found = Forwarded::new(&config, None, none);
             assert_eq!(found, Forwarded { keeps, value: None }, "{mode:?}");
         }
     }

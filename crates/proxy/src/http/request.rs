@@ -90,9 +90,7 @@ pub(super) fn encode_request(
 fn forwarded(exchange: &Exchange<'_>, sending: &Sending<'_>, request: Fields<'_>) -> Forwarded {
     let listener = sending.listener;
     let Service::Http { proxy, .. } = &listener.service else { return Forwarded::default() };
-    let by = listener.tls.as_ref().and_then(|tls| tls.uri.as_deref());
-    let session = exchange.connection.info.tls.as_ref();
-    Forwarded::new(&proxy.client_cert, session, by, request)
+    Forwarded::new(&proxy.client_cert, exchange.connection.info.tls.as_ref(), request)
 }
 
 /// The Host to send, where it is not the client's own field.

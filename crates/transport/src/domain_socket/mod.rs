@@ -55,9 +55,7 @@ impl Transport for DomainSocket {
         };
         let common = listen_options(&settings.socket, environment);
         let options = ListenOptions { mode: own.mode, reuse_port: false, ..common };
-        let upgrade = |Below { stream, peer, local, .. }| {
-            std::future::ready(Ok(Accepted { stream, peer, local }))
-        };
+        let upgrade = |below: Below| std::future::ready(Ok(below.accepted()));
         let handshakes =
             listen_with(NAME, &at, &options, settings, environment, DEFAULT_ALPN, upgrade)?;
         Ok(Box::new(LockedListener { handshakes, lock }))

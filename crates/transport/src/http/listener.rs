@@ -13,6 +13,7 @@ use http::{Request, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::Stream;
+use rosn_tls::Session;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -36,9 +37,16 @@ const READY: usize = 64;
 
 type Connection = server::Connection<Stream, Bytes>;
 
+/// A connection after its handshakes.
+struct Opened {
+    connection: Connection,
+    ends: Ends,
+    tls: Option<Session>,
+}
+
 /// Hands out streams.
 pub(super) struct HttpListener {
-    connections: Handshakes<(Connection, Ends)>,
+    connections: Handshakes<Opened>,
     /// Connections that may be open, with streams or without.
     places: Arc<Semaphore>,
     rules: Arc<Rules>,
@@ -71,15 +79,17 @@ impl Listener for HttpListener {
             if let Poll::Ready(Some(accepted)) = self.ready.poll_recv(cx) {
                 return Poll::Ready(Ok(accepted));
             }
-            let (connection, ends) = std::task::ready!(self.connections.poll_next(cx))?;
+            let opened = std::task::ready!(self.connections.poll_next(cx))?;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
-                let peer = &ends.peer;
+                let peer = &opened.ends.peer;
                 tracing::debug!(transport = NAME, %peer, "refused: too many connections are open");
                 continue;
             };
+            let Opened { connection, ends, tls } = opened;
             let served = Served {
                 connection,
                 ends,
+                tls,
                 rules: self.rules.clone(),
                 waiting: VecDeque::new(),
                 draining: false,
@@ -102,9 +112,9 @@ impl Listener for HttpListener {
     }
 }
 
-async fn handshake(below: Below, header_list: u32) -> Result<(Connection, Ends), Failed> {
-    let Below { stream, peer, local, alpn } = below;
-    if alpn.is_some_and(|alpn| *alpn != *b"h2") {
+async fn handshake(below: Below, header_list: u32) -> Result<Opened, Failed> {
+    let Below { stream, peer, local, tls } = below;
+    if tls.as_ref().and_then(Session::alpn).is_some_and(|alpn| alpn != b"h2") {
         let cause = io::Error::new(io::ErrorKind::InvalidData, "the client does not speak h2");
         return Err(Failed { phase: "TLS handshake", cause });
     }
@@ -118,7 +128,7 @@ async fn handshake(below: Below, header_list: u32) -> Result<(Connection, Ends),
         .max_send_buffer_size(MAX_SEND_BUFFER);
     let connection = builder.handshake(stream).await;
     let connection = connection.map_err(into_io).map_err(Failed::at("HTTP/2 handshake"))?;
-    Ok((connection, Ends { peer, local }))
+    Ok(Opened { connection, ends: Ends { peer, local }, tls })
 }
 
 /// A request that was let in and waits for its 200.
@@ -128,6 +138,7 @@ type Waiting = (Request<RecvStream>, SendResponse<Bytes>);
 struct Served {
     connection: Connection,
     ends: Ends,
+    tls: Option<Session>,
     rules: Arc<Rules>,
     waiting: VecDeque<Waiting>,
     draining: bool,
@@ -204,7 +215,8 @@ impl Served {
                 let ends = self.ends.clone();
                 let stream = HttpStream::new(send, request.into_body(), ends.clone(), None);
                 let stream = Stream::boxed(stream);
-                return Some(Accepted { stream, peer: ends.peer, local: ends.local });
+                let (peer, local, tls) = (ends.peer, ends.local, self.tls.clone());
+                return Some(Accepted { stream, peer, local, tls });
             }
         }
         None

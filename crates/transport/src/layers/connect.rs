@@ -44,9 +44,8 @@ impl Connect {
         environment: &Environment,
         alpn: &[&str],
     ) -> Result<Self, TransportError> {
-        let roots = &environment.roots;
         let connector =
-            settings.tls.as_ref().map(|tls| tls::connector(transport, tls, alpn, roots));
+            settings.tls.as_ref().map(|tls| tls::connector(transport, tls, alpn, environment));
         let mut dialer = Dialer::new(environment.net.clone(), environment.resolver.clone());
         dialer.options = dial_options(&settings.socket, environment);
         Ok(Self {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rosn_base::Addr;
 use rosn_config::checked::{StreamSettings, Tproxy};
 use rosn_net::{ListenOptions, PeerAddr, Stream};
-use rosn_tls::Acceptor;
+use rosn_tls::{Acceptor, Session};
 
 use super::{proxy, tls};
 use crate::handshakes::{Failed, Handshakes};
 use crate::socket::listen_options;
-use crate::{Environment, TransportError};
+use crate::{Accepted, Environment, TransportError};
 
 /// A client's connection, after its PROXY header and its TLS handshake.
 #[derive(Debug)]
@@ -21,8 +21,16 @@ pub(crate) struct Below {
     pub(crate) peer: PeerAddr,
     /// The address that it connected to; what the PROXY header says, where there is one.
     pub(crate) local: PeerAddr,
-    /// What ALPN chose; `None` also without TLS.
-    pub(crate) alpn: Option<Box<[u8]>>,
+    /// What was agreed on by TLS, where there is some.
+    pub(crate) tls: Option<Session>,
+}
+
+impl Below {
+    /// It is what the application is to get.
+    pub(crate) fn accepted(self) -> Accepted {
+        let Self { stream, peer, local, tls } = self;
+        Accepted { stream, peer, local, tls }
+    }
 }
 
 /// Listens at an address. `upgrade` does the transport's own handshake, and all of them together have
@@ -61,7 +69,8 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Failed>> + Send + 'static,
 {
-    let acceptor = settings.tls.as_ref().map(|tls| tls::acceptor(transport, tls, alpn));
+    let acceptor =
+        settings.tls.as_ref().map(|tls| tls::acceptor(transport, tls, alpn, environment));
     let acceptor = acceptor.transpose()?;
     let listener = environment
         .net
@@ -104,11 +113,11 @@ impl<U> Shared<U> {
             (peer, local) = (source, destination);
         }
         let Some(acceptor) = &self.acceptor else {
-            return Ok(Below { stream, peer, local, alpn: None });
+            return Ok(Below { stream, peer, local, tls: None });
         };
         let secured = acceptor.accept(stream).await.map_err(Failed::at("TLS handshake"))?;
-        let alpn = secured.alpn().map(Box::from);
-        Ok(Below { stream: secured.into_stream(), peer, local, alpn })
+        let tls = Some(secured.session());
+        Ok(Below { stream: secured.into_stream(), peer, local, tls })
     }
 }
 

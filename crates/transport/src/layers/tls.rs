@@ -3,10 +3,10 @@
 use rosn_config::checked::{self, CertificateUsage, TlsSettings, TlsVersion};
 use rosn_tls::{
     Acceptor, ClientAuth, ClientOptions, ClientTrust, Connector, KeyPair, Pem, ServerOptions,
-    SystemRoots, TlsError, Version, Versions,
+    TlsError, Version, Versions,
 };
 
-use crate::TransportError;
+use crate::{Environment, TransportError};
 
 /// What a TLS listener or dialer agrees on over TCP where nobody says otherwise (v2ray's).
 pub(crate) const DEFAULT_ALPN: &[&str] = &["h2", "http/1.1"];
@@ -19,8 +19,11 @@ pub(crate) fn acceptor(
     transport: &'static str,
     settings: &TlsSettings,
     alpn: &[&str],
+    environment: &Environment,
 ) -> Result<Acceptor, TransportError> {
-    Acceptor::new(&server_options(settings, alpn)).map_err(|error| unusable(transport, &error))
+    let contexts = vec![server_options(settings, alpn)];
+    let acceptor = environment.tls.acceptor(&environment.owner, contexts);
+    acceptor.map_err(|error| unusable(transport, &error))
 }
 
 /// For a dialer; `alpn` counts where the settings have none.
@@ -31,10 +34,11 @@ pub(crate) fn connector(
     transport: &'static str,
     settings: &TlsSettings,
     alpn: &[&str],
-    roots: &SystemRoots,
+    environment: &Environment,
 ) -> Result<Connector, TransportError> {
-    Connector::with_roots(&client_options(settings, alpn), roots)
-        .map_err(|error| unusable(transport, &error))
+    let options = client_options(settings, alpn);
+    let connector = environment.tls.connector(&environment.owner, &options, &environment.roots);
+    connector.map_err(|error| unusable(transport, &error))
 }
 
 fn unusable(transport: &'static str, error: &TlsError) -> TransportError {

@@ -44,9 +44,7 @@ use self::session::{Role, Session};
 use self::stream::Shared;
 use crate::layers::{Below, Connect, listen, tls::DEFAULT_ALPN};
 use crate::packet_header::Header;
-use crate::{
-    Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportError,
-};
+use crate::{BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportError};
 
 const NAME: &str = "mkcp";
 /// Asked of the system for sockets whose settings do not say: bursts have to fit. The system may give less.
@@ -72,9 +70,7 @@ impl Transport for Mkcp {
         environment: &Environment,
     ) -> Result<Box<dyn Listener>, TransportError> {
         let environment = over_udp(settings, environment)?;
-        let upgrade = |Below { stream, peer, local, .. }| {
-            std::future::ready(Ok(Accepted { stream, peer, local }))
-        };
+        let upgrade = |below: Below| std::future::ready(Ok(below.accepted()));
         let listener = listen(NAME, at, settings, &environment, DEFAULT_ALPN, upgrade)?;
         Ok(Box::new(listener))
     }

@@ -1,5 +1,5 @@
-//! Clients that name no protocol (ALPN), which v2ray 4 takes. TLS refuses them for QUIC as soon as the listener names
-//! any (RFC 9001 8.1), so what the client says is looked at first.
+//! Handshakes with the certificates of the moment; and clients that name no protocol (ALPN), which v2ray 4 takes. TLS
+//! refuses them for QUIC as soon as the listener names any (RFC 9001 8.1), so what the client says is looked at first.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ mod tests;
 use std::any::Any;
 use std::sync::Arc;
 
-use quinn::crypto::rustls::QuicServerConfig;
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
 use quinn::crypto::{
     ExportKeyingMaterialError, HeaderKey, KeyPair, Keys, PacketKey, ServerConfig, Session,
     UnsupportedVersion,
@@ -15,25 +15,55 @@ use quinn::crypto::{
 use quinn::{ConnectionId, Side};
 use quinn_proto::TransportError;
 use quinn_proto::transport_parameters::TransportParameters;
+use rosn_tls::Acceptor;
 
 /// The largest ClientHello that is looked at, in bytes; what is larger is left to TLS, which refuses it.
 const LARGEST_HELLO: usize = 0xFFFF;
 
-/// Goes on with the one configuration or with the other.
-pub(super) struct AnyProtocol {
-    /// For clients that name protocols.
-    pub(super) named: Arc<QuicServerConfig>,
-    /// For those that name none.
-    pub(super) unnamed: Arc<QuicServerConfig>,
+/// The places of an acceptor's contexts: for clients that name protocols, and for those that name none.
+const NAMED: usize = 0;
+const UNNAMED: usize = 1;
+
+/// Answers handshakes.
+pub(super) struct Answers {
+    acceptor: Acceptor,
+    /// Whether the acceptor has a context for clients that name none; else they are refused.
+    takes_unnamed: bool,
+    /// For what certificates have no part in.
+    first: Arc<QuicServerConfig>,
 }
 
-impl ServerConfig for AnyProtocol {
+impl Answers {
+    /// # Errors
+    /// The acceptor has not the cipher suite that every handshake begins with (RFC 9001 5.2).
+    pub(super) fn new(
+        acceptor: Acceptor,
+        takes_unnamed: bool,
+    ) -> Result<Self, NoInitialCipherSuite> {
+        let first = Arc::new(QuicServerConfig::try_from(acceptor.quic_config(NAMED))?);
+        Ok(Self { acceptor, takes_unnamed, first })
+    }
+
+    /// What a handshake goes on with that begins now.
+    fn start(
+        &self,
+        context: usize,
+        version: u32,
+        parameters: &TransportParameters,
+    ) -> Box<dyn Session> {
+        let config = QuicServerConfig::try_from(self.acceptor.quic_config(context));
+        let config = config.expect("a reload changes certificates, and no cipher suites");
+        Arc::new(config).start_session(version, parameters)
+    }
+}
+
+impl ServerConfig for Answers {
     fn initial_keys(&self, version: u32, to: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
-        self.named.initial_keys(version, to)
+        self.first.initial_keys(version, to)
     }
 
     fn retry_tag(&self, version: u32, to: &ConnectionId, packet: &[u8]) -> [u8; 16] {
-        self.named.retry_tag(version, to, packet)
+        self.first.retry_tag(version, to, packet)
     }
 
     fn start_session(
@@ -41,8 +71,11 @@ impl ServerConfig for AnyProtocol {
         version: u32,
         parameters: &TransportParameters,
     ) -> Box<dyn Session> {
+        if !self.takes_unnamed {
+            return self.start(NAMED, version, parameters);
+        }
         Box::new(Undecided {
-            configs: self,
+            answers: self,
             version,
             parameters: *parameters,
             hello: Vec::new(),
@@ -53,7 +86,7 @@ impl ServerConfig for AnyProtocol {
 
 /// A handshake whose ClientHello may not be complete yet.
 struct Undecided {
-    configs: Arc<AnyProtocol>,
+    answers: Arc<Answers>,
     version: u32,
     parameters: TransportParameters,
     hello: Vec<u8>,
@@ -62,7 +95,7 @@ struct Undecided {
 
 impl Session for Undecided {
     fn initial_keys(&self, to: &ConnectionId, _: Side) -> Keys {
-        let keys = self.configs.initial_keys(self.version, to);
+        let keys = self.answers.initial_keys(self.version, to);
         keys.expect("a handshake begins only for a version that has keys")
     }
 
@@ -71,12 +104,13 @@ impl Session for Undecided {
             return decided.read_handshake(bytes);
         }
         self.hello.extend_from_slice(bytes);
-        let config = match names_protocols(&self.hello) {
+        let context = match names_protocols(&self.hello) {
             None if self.hello.len() < LARGEST_HELLO => return Ok(false),
-            Some(false) => self.configs.unnamed.clone(),
-            Some(true) | None => self.configs.named.clone(),
+            Some(false) => UNNAMED,
+            Some(true) | None => NAMED,
         };
-        let decided = self.decided.insert(config.start_session(self.version, &self.parameters));
+        let session = self.answers.start(context, self.version, &self.parameters);
+        let decided = self.decided.insert(session);
         decided.read_handshake(&std::mem::take(&mut self.hello))
     }
 

@@ -1,9 +1,10 @@
 //! What quinn and TLS are told.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
     ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig,
     VarInt,
@@ -12,15 +13,15 @@ use rosn_config::checked::{
     QuicSettings, StreamSettings, TlsSettings, TlsVersion, TransportSettings,
 };
 use rosn_tls::{
-    Acceptor, ClientOptions, Connector, ServerOptions, SystemRoots, Version, Versions, self_signed,
+    Acceptor, ClientOptions, Connector, ServerOptions, Tickets, Version, Versions, self_signed,
 };
 
-use super::alpn::AnyProtocol;
+use super::alpn::Answers;
 use super::envelope::Envelope;
 use super::socket::LARGEST;
 use super::{ALPN_DIALED, ALPN_TAKEN, NAME, STREAMS};
 use crate::layers::tls;
-use crate::{TransportError, TransportLimits};
+use crate::{Environment, TransportError};
 
 /// The name in the certificate that a listener without `tlsSettings` makes for itself, and that a dialer without them
 /// asks for; v2ray 4's.
@@ -66,8 +67,8 @@ pub(super) fn endpoint() -> EndpointConfig {
 pub(super) fn server(
     settings: Option<&TlsSettings>,
     envelope: &Envelope,
-    limits: &TransportLimits,
-) -> Result<ServerConfig, TransportError> {
+    environment: &Environment,
+) -> Result<(ServerConfig, Acceptor), TransportError> {
     let options = match settings {
         Some(settings) => {
             check_versions(settings)?;
@@ -79,27 +80,44 @@ pub(super) fn server(
             ..ServerOptions::default()
         },
     };
-    let named = server_crypto(&options)?;
-    let mut config = if settings.is_none_or(|settings| settings.alpn.is_empty()) {
-        let unnamed = server_crypto(&ServerOptions { alpn: Vec::new(), ..options })?;
-        ServerConfig::with_crypto(Arc::new(AnyProtocol { named, unnamed }))
-    } else {
-        ServerConfig::with_crypto(named)
+    let named = ServerOptions { versions: TLS_1_3, ..options };
+    let mut contexts = vec![named.clone()];
+    if settings.is_none_or(|settings| settings.alpn.is_empty()) {
+        contexts.push(ServerOptions { alpn: Vec::new(), ..named });
+    }
+    let takes_unnamed = contexts.len() > 1;
+    let acceptor = match settings {
+        Some(_) => environment.tls.acceptor(&environment.owner, contexts),
+        // Of no file, and nobody's.
+        None => Acceptor::with_contexts(contexts, &Tickets::new()),
     };
+    let acceptor = acceptor.map_err(tls_unusable)?;
+    let answers = Answers::new(acceptor.clone(), takes_unnamed).map_err(tls_unusable)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(answers));
     let mut transport = transport(envelope, LISTENER_IDLE);
     transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS));
     config
         .transport_config(Arc::new(transport))
-        .max_incoming(limits.handshakes.max(1))
+        .max_incoming(environment.limits.handshakes.max(1))
         .incoming_buffer_size(UNSEEN_EACH)
         .incoming_buffer_size_total(UNSEEN_TOTAL);
-    Ok(config)
+    Ok((config, acceptor))
 }
 
-fn server_crypto(options: &ServerOptions) -> Result<Arc<QuicServerConfig>, TransportError> {
-    let acceptor = Acceptor::new(&ServerOptions { versions: TLS_1_3, ..options.clone() });
-    let crypto = acceptor.map_err(tls_unusable)?.quic_config();
-    QuicServerConfig::try_from(crypto).map(Arc::new).map_err(tls_unusable)
+/// What handshakes are begun with.
+pub(super) struct Client {
+    connector: Connector,
+    transport: Arc<TransportConfig>,
+}
+
+impl Client {
+    /// For a handshake that begins now: its certificates are those of the moment.
+    pub(super) fn config(&self) -> io::Result<ClientConfig> {
+        let crypto = QuicClientConfig::try_from(self.connector.quic_config());
+        let mut config = ClientConfig::new(Arc::new(crypto.map_err(io::Error::other)?));
+        config.transport_config(self.transport.clone());
+        Ok(config)
+    }
 }
 
 /// # Errors
@@ -107,8 +125,8 @@ fn server_crypto(options: &ServerOptions) -> Result<Arc<QuicServerConfig>, Trans
 pub(super) fn client(
     settings: Option<&TlsSettings>,
     envelope: &Envelope,
-    roots: &SystemRoots,
-) -> Result<ClientConfig, TransportError> {
+    environment: &Environment,
+) -> Result<Client, TransportError> {
     let options = match settings {
         Some(settings) => {
             check_versions(settings)?;
@@ -122,16 +140,19 @@ pub(super) fn client(
             ..ClientOptions::default()
         },
     };
-    let connector = Connector::with_roots(&ClientOptions { versions: TLS_1_3, ..options }, roots);
-    let crypto = connector.map_err(tls_unusable)?.quic_config();
-    let crypto = QuicClientConfig::try_from(crypto).map_err(tls_unusable)?;
-    let mut config = ClientConfig::new(Arc::new(crypto));
+    let options = ClientOptions { versions: TLS_1_3, ..options };
+    let connector = match settings {
+        Some(_) => environment.tls.connector(&environment.owner, &options, &environment.roots),
+        None => Connector::with_roots(&options, &environment.roots),
+    };
     let mut transport = transport(envelope, DIALER_IDLE);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .keep_alive_interval(Some(KEEP_ALIVE));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+    let client =
+        Client { connector: connector.map_err(tls_unusable)?, transport: Arc::new(transport) };
+    client.config().map_err(tls_unusable)?;
+    Ok(client)
 }
 
 fn transport(envelope: &Envelope, idle: Duration) -> TransportConfig {

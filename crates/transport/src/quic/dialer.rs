@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{ClientConfig, Endpoint, TokioRuntime};
+use quinn::{Endpoint, TokioRuntime};
 use rosn_base::Addr;
 use rosn_config::checked::{QuicSettings, StreamSettings};
 use rosn_net::{DialContext, DialError, Stream};
 use rosn_trace::{Event, Interest, TraceHandle};
 
+use super::config::Client;
 use super::envelope::Envelope;
 use super::error::{NO_ANSWER, failed};
 use super::link::Link;
@@ -37,7 +38,7 @@ struct Setup {
     /// Resolves names, and says what sockets are to be like.
     dialer: rosn_net::Dialer,
     quic: QuicSettings,
-    client: ClientConfig,
+    client: Client,
     /// The name that certificates must have; `None` = the host that is dialed.
     name: Option<String>,
     timeout: Duration,
@@ -50,7 +51,7 @@ impl QuicDialer {
     ) -> Result<Self, TransportError> {
         let quic = config::settings_of(settings)?.clone();
         let envelope = Envelope::new(&quic);
-        let client = config::client(settings.tls.as_ref(), &envelope, &environment.roots)?;
+        let client = config::client(settings.tls.as_ref(), &envelope, environment)?;
         let name = match &settings.tls {
             None => Some(config::INTERNAL_NAME.to_owned()),
             Some(tls) => Some(tls.server_name.clone()).filter(|name| !name.is_empty()),
@@ -168,7 +169,7 @@ impl Setup {
         };
         let name = name.strip_suffix('.').unwrap_or(&name);
         let connecting = endpoint
-            .connect_with(self.client.clone(), target, name)
+            .connect_with(self.client.config()?, target, name)
             .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let late = || io::Error::new(ErrorKind::TimedOut, NO_ANSWER);
         let connection = tokio::select! {

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use quinn::crypto::rustls::HandshakeData;
+use quinn::rustls::pki_types::CertificateDer;
 use quinn::{Connection, Endpoint, Incoming, ServerConfig, TokioRuntime};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
 use rosn_net::{BindError, PeerAddr, Stream};
+use rosn_tls::{Acceptor, Session};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::envelope::Envelope;
@@ -41,6 +44,7 @@ enum State {
 struct Bound {
     socket: Arc<Socket>,
     server: ServerConfig,
+    secured: Option<Acceptor>,
     limits: TransportLimits,
 }
 
@@ -52,7 +56,8 @@ impl QuicListener {
     ) -> Result<Self, TransportError> {
         let limits = environment.limits;
         let envelope = Envelope::new(config::settings_of(settings)?);
-        let server = config::server(settings.tls.as_ref(), &envelope, &limits)?;
+        let (server, acceptor) = config::server(settings.tls.as_ref(), &envelope, environment)?;
+        let secured = settings.tls.is_some().then_some(acceptor);
         let Addr::Ip(addr) = at else {
             return Err(config::unusable(format!("it listens on IP addresses, and not on {at}")));
         };
@@ -65,7 +70,10 @@ impl QuicListener {
         let (socket, local) =
             bound.map_err(|cause| TransportError::Bind { transport: NAME, cause })?;
         let socket = Arc::new(Socket::new(socket, envelope));
-        Ok(Self { state: State::Bound(Some(Box::new(Bound { socket, server, limits }))), local })
+        Ok(Self {
+            state: State::Bound(Some(Box::new(Bound { socket, server, secured, limits }))),
+            local,
+        })
     }
 
     /// Starts it where it was not, on the present runtime.
@@ -116,7 +124,7 @@ impl Listener for QuicListener {
 
 impl Bound {
     fn start(self: Box<Self>, local: PeerAddr) -> io::Result<State> {
-        let Self { socket, server, limits } = *self;
+        let Self { socket, server, secured, limits } = *self;
         let endpoint = Endpoint::new_with_abstract_socket(
             config::endpoint(),
             Some(server),
@@ -129,6 +137,7 @@ impl Bound {
             accepted: sender,
             drained,
             local,
+            secured,
             limits,
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
             connections: Arc::new(Semaphore::new(limits.sessions)),
@@ -143,6 +152,8 @@ struct Shared {
     accepted: mpsc::Sender<Accepted>,
     drained: watch::Receiver<bool>,
     local: PeerAddr,
+    /// Where the settings have TLS: without them the certificate is nobody's, and says nothing.
+    secured: Option<Acceptor>,
     limits: TransportLimits,
     handshakes: Arc<Semaphore>,
     connections: Arc<Semaphore>,
@@ -231,6 +242,7 @@ async fn shake_hands(incoming: Incoming, limits: &TransportLimits) -> io::Result
 
 /// Hands out the streams of a connection until it ends or the listener drains.
 async fn hand_out(connection: Connection, peer: &PeerAddr, shared: Arc<Shared>) {
+    let tls = shared.secured.as_ref().map(|acceptor| session(acceptor, &connection));
     let link = Link::new(connection, shared.local.clone());
     loop {
         let opened = tokio::select! {
@@ -239,7 +251,8 @@ async fn hand_out(connection: Connection, peer: &PeerAddr, shared: Arc<Shared>) 
         };
         let Ok(opened) = opened else { break };
         let stream = Stream::boxed(link.stream(opened));
-        let accepted = Accepted { stream, peer: peer.clone(), local: shared.local.clone() };
+        let (peer, local, tls) = (peer.clone(), shared.local.clone(), tls.clone());
+        let accepted = Accepted { stream, peer, local, tls };
         if let Err(unwanted) = shared.accepted.send(accepted).await {
             unwanted.0.stream.reset();
             break;
@@ -247,4 +260,14 @@ async fn hand_out(connection: Connection, peer: &PeerAddr, shared: Arc<Shared>) 
     }
     drop(shared);
     link.farewell().await;
+}
+
+/// What was agreed on in the handshake.
+fn session(acceptor: &Acceptor, connection: &Connection) -> Session {
+    let agreed = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    let shown = connection.peer_identity();
+    let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let (alpn, name) = agreed.map_or((None, None), |agreed| (agreed.protocol, agreed.server_name));
+    let shown = shown.as_deref().map_or(&[][..], Vec::as_slice);
+    acceptor.quic_session(name.as_deref(), alpn.as_deref(), shown)
 }

@@ -10,9 +10,7 @@ use rosn_config::checked::{HttpHeader, StreamSettings, TransportSettings};
 use rosn_net::Stream;
 
 use crate::layers::{Below, Connect, listen, tls::DEFAULT_ALPN};
-use crate::{
-    Accepted, BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportError,
-};
+use crate::{BoxFuture, DialRequest, Dialer, Environment, Listener, Transport, TransportError};
 use preamble::Preamble;
 
 const NAME: &str = "tcp";
@@ -39,12 +37,12 @@ impl Transport for Tcp {
     ) -> Result<Box<dyn Listener>, TransportError> {
         let header = header(settings)?.cloned().map(Arc::new);
         let limits = environment.limits;
-        let upgrade = move |Below { stream, peer, local, .. }| {
-            let stream = match &header {
-                None => stream,
-                Some(header) => Preamble::listener(stream, header.clone(), &limits),
-            };
-            std::future::ready(Ok(Accepted { stream, peer, local }))
+        let upgrade = move |below: Below| {
+            let mut accepted = below.accepted();
+            if let Some(header) = &header {
+                accepted.stream = Preamble::listener(accepted.stream, header.clone(), &limits);
+            }
+            std::future::ready(Ok(accepted))
         };
         let listener = listen(NAME, at, settings, environment, DEFAULT_ALPN, upgrade)?;
         Ok(Box::new(listener))

@@ -64,12 +64,12 @@ impl Transport for WebSocket {
         let rules = Arc::new(Rules::new(own));
         let ping_interval = own.ping_interval;
         let head_bytes = head_bytes(own, &environment.limits);
-        let upgrade = move |Below { stream, peer, local, .. }| {
+        let upgrade = move |Below { stream, peer, local, tls }| {
             let rules = rules.clone();
             async move {
                 let served = serve(stream, &rules, head_bytes, ping_interval).await;
                 let stream = Stream::boxed(served.map_err(Failed::at(PHASE))?);
-                Ok(Accepted { stream, peer, local })
+                Ok(Accepted { stream, peer, local, tls })
             }
         };
         Ok(Box::new(listen(NAME, at, settings, environment, ALPN, upgrade)?))
