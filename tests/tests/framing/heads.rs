@@ -535,14 +535,21 @@ fn hops() -> Vec<Probe> {
         stripped("Keep-Alive", "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n"),
         stripped("Keep-Alive unnamed", "Keep-Alive: timeout=5, max=1000\r\n"),
         stripped("Proxy-Connection", "Proxy-Connection: close\r\n"),
-        stripped("TE", "TE: trailers, chunked\r\nConnection: TE\r\n"),
+        stripped("TE", "TE: gzip, chunked\r\nConnection: TE\r\n"),
         stripped("TE unnamed", "TE: chunked\r\n"),
+        // rosn takes them as well, so it says the same for itself.
+        passes(
+            "TE with trailers",
+            "9110 10.1.4",
+            get("TE: gzip, Trailers;q=1, trailers\r\nConnection: TE\r\nX: y\r\n"),
+            &format!("{PLAIN}\r\nTE: trailers\r\nConnection: TE"),
+        ),
         stripped("Trailer without chunks", "Trailer: X-Sum\r\n"),
         nominated("Connection names Host", "host"),
         nominated("Connection names Content-Length", "Content-Length"),
         nominated("Connection names Content-Length among others", "close, x,content-length"),
         chunked("Connection names Transfer-Encoding", "Connection: transfer-encoding\r\n"),
-        chunked("Connection names TE", "Connection: TE\r\nTE: trailers\r\n"),
+        chunked("Connection names TE", "Connection: TE\r\nTE: gzip\r\n"),
         last("Connection close", get("Connection: close\r\nX: y\r\n"), PLAIN),
         last(
             "Connection close in capitals",

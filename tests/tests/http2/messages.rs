@@ -27,7 +27,8 @@ fn a_request_arrives_as_one_of_http_1() {
     let stream = client.request("GET", "/a?b=c", &headers);
     let answer = client.answer(stream);
     assert_eq!((answer.status, answer.ended), (200, true));
-    let expected = "GET /a?b=c HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\nx-empty: \r\n\r\n";
+    let expected = "GET /a?b=c HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\nx-empty: \r\n\
+                    TE: trailers\r\nConnection: TE\r\n\r\n";
     assert_eq!(answer.text(), expected);
     assert_eq!(answer.header("content-length"), Some(&*expected.len().to_string()));
     let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();

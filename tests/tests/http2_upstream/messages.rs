@@ -25,6 +25,7 @@ fn a_request_becomes_a_stream_and_its_response_a_message() {
         (":authority", "a.test"),
         (":path", "/a?b=c"),
         ("cookie", "a=b; c=d"),
+        ("te", "trailers"),
         ("x-one", "1"),
     ];
     let mut came = asked.headers;

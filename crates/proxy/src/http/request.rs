@@ -2,7 +2,7 @@
 
 use rosn_cluster::Endpoint;
 use rosn_config::checked::HostRewrite;
-use rosn_h1::{Framing, Method, Name};
+use rosn_h1::{Framing, Method, Name, RequestHead, Version};
 
 use super::client_cert::{self, Forwarded};
 use super::exchange::Exchange;
@@ -73,6 +73,10 @@ pub(super) fn encode_request(
     if head.framing() == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
+    // Connection is a field of HTTP/1.1; a stream of HTTP/2 gets the other alone.
+    if matches!(sending.switch, Switch::None) && takes_trailers(head, request) {
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
     if let Some(call) = call {
         call.encode_timeout(exchange.connection.worker.clock.now(), &mut out);
     }
@@ -84,6 +88,17 @@ pub(super) fn encode_request(
     exchange.slot.list = list;
     let stays_open = !matches!(sending.switch, Switch::None);
     up.side.writer(out, tail, framing, stays_open)
+}
+
+/// Whether the client says that it takes trailers, which are passed on to it: so the same is said for it, though TE is of
+/// one hop (RFC 9110 section 10.1.4). Some servers send none otherwise, and those of gRPC insist on it.
+fn takes_trailers(head: &RequestHead, request: &[u8]) -> bool {
+    let mut said = head.fields().iter().filter(|field| field.id == Name::Te);
+    head.version() == Version::Http11
+        && said.any(|field| {
+            let mut codings = rosn_h1::list(field.value.of(request));
+            codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+        })
 }
 
 /// What becomes of `x-forwarded-client-cert`.

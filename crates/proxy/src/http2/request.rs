@@ -131,10 +131,8 @@ fn write_fields(
         let skip = match *name {
             // Written before.
             HOST => true,
-            // For this hop only; that it says `trailers` was checked by `h2`.
-            TE => true,
-            // That they are equal was checked by `h2`.
-            CONTENT_LENGTH => is_repeated,
+            // That they are equal, and TE nothing but `trailers`, was checked by `h2`.
+            CONTENT_LENGTH | TE => is_repeated,
             // Below, in one line.
             COOKIE => true,
             _ => protocol.is_some() && is_of_handshake(name),

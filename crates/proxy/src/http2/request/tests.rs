@@ -23,7 +23,10 @@ fn text_of(parts: request::Parts, is_all: bool) -> Result<String, Refused> {
 fn a_request_becomes_text() {
     let fields: &[(&str, &[u8])] = &[("accept", b"*/*"), ("te", b"trailers"), ("x", b"")];
     let text = text_of(request("GET", "http://a.example:81/p?q", fields), true).unwrap();
-    assert_eq!(text, "GET /p?q HTTP/1.1\r\nhost: a.example:81\r\naccept: */*\r\nx: \r\n\r\n");
+    assert_eq!(
+        text,
+        "GET /p?q HTTP/1.1\r\nhost: a.example:81\r\naccept: */*\r\nte: trailers\r\nx: \r\n\r\n"
+    );
     let text = text_of(request("OPTIONS", "http://a.example", &[]), true).unwrap();
     assert!(text.starts_with("OPTIONS / "), "{text}");
 }
