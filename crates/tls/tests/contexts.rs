@@ -5,11 +5,12 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rosn_tls::{
-    Acceptor, CipherSuite, ClientAuth, ClientOptions, ClientTrust, Connector, KeyExchange, KeyPair,
-    Pem, Role, ServerOptions, Session, Tickets, TlsError, Version, Versions, is_untrusted,
+    Acceptor, CipherSuite, ClientAuth, ClientOptions, ClientTrust, Connector, InUse, KeyExchange,
+    KeyPair, Pem, Role, ServerOptions, Session, Tickets, TlsError, Version, Versions, is_untrusted,
 };
 use support::{Authority, error, meet, sessions, showing, text};
 
@@ -255,6 +256,12 @@ async fn a_secret_makes_tickets_good_at_other_machines() {
     assert!(!sessions(&machine(b"one"), &client, "a.test").await.0.is_resumed());
     assert!(sessions(&machine(b"one"), &client, "a.test").await.0.is_resumed());
     assert!(!sessions(&machine(b"two"), &client, "a.test").await.0.is_resumed());
+    // Those that are made in one place, such as by each worker, know each other's.
+    let (place, owner) = (InUse::default(), Arc::from("a"));
+    for resumes in [false, true] {
+        let one = place.acceptor(&owner, vec![options.clone()]).unwrap();
+        assert_eq!(sessions(&one, &client, "a.test").await.0.is_resumed(), resumes);
+    }
 }
 
 #[tokio::test]

@@ -157,6 +157,10 @@ impl Io for XorStream {
         self.below.local_addr()
     }
 
+    fn was_cut_off(&self) -> bool {
+        self.below.was_cut_off()
+    }
+
     fn abort(&mut self) {
         Io::abort(&mut self.below);
     }
