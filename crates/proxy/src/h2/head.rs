@@ -109,7 +109,7 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn fields(mut lines: &[u8]) -> Option<HeaderMap> {
-    let mut fields = HeaderMap::with_capacity(16);
+    let mut fields = HeaderMap::with_capacity(memchr_iter(b'\n', lines).count().min(64));
     while let Some((first, rest)) = split(lines) {
         lines = rest;
         if first.is_empty() {

@@ -175,14 +175,17 @@ impl Http2Stream {
     fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         let Sender::Open(body) = &mut self.sender else { return Poll::Ready(Err(gone())) };
         body.reserve_capacity(wanted);
-        while body.capacity() == 0 {
+        loop {
+            match body.capacity() {
+                0 => {}
+                room => return Poll::Ready(Ok(room)),
+            }
             match ready!(body.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(other(error))),
                 None => return Poll::Ready(Err(gone())),
             }
         }
-        Poll::Ready(Ok(body.capacity()))
     }
 
     fn send_data(&mut self, data: Data, is_last: bool) -> io::Result<()> {
