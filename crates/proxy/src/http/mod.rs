@@ -97,36 +97,39 @@ impl Slot {
 }
 
 /// Serves one downstream connection until it ends.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     worker: Rc<Worker>,
     serving: Serving,
     stream: Stream,
     info: ClientInfo,
     admission: Admission,
-) {
+) -> impl Future<Output = ()> {
     let timer = worker.wheel.timer();
     // A connection that was just accepted comes from the event loop.
     let waited = true;
     let client = Side::Http1(stream);
     let mut connection = Connection { worker, serving, client, info, timer, waited, slot: None };
-    let end = connection.run().await;
-    if let Some(slot) = connection.slot.take() {
-        connection.worker.give_slot(slot);
-    }
-    let Connection { worker, client, timer, .. } = connection;
-    let Side::Http1(mut stream) = client else { return };
-    match end {
-        // A socket is closed by dropping it; a transport says goodbye first.
-        End::Close if stream.socket().is_some() => {}
-        End::Close => {
-            timer.set(worker.clock.refresh() + GOODBYE);
-            goodbye::end(&mut stream, &timer).await;
+    // No async fn: that would hold its arguments beside what it makes of them.
+    async move {
+        let end = connection.run().await;
+        if let Some(slot) = connection.slot.take() {
+            connection.worker.give_slot(slot);
         }
-        End::Linger => goodbye::linger(&mut stream, &timer, &worker).await,
-        End::Reset => stream.reset(),
-        // In a task of its own, which is much smaller than this one.
-        End::Tunnel(opening) => {
-            tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
+        let Connection { worker, client, timer, .. } = connection;
+        let Side::Http1(mut stream) = client else { return };
+        match end {
+            // A socket is closed by dropping it; a transport says goodbye first.
+            End::Close if stream.socket().is_some() => {}
+            End::Close => {
+                timer.set(worker.clock.refresh() + GOODBYE);
+                goodbye::end(&mut stream, &timer).await;
+            }
+            End::Linger => goodbye::linger(&mut stream, &timer, &worker).await,
+            End::Reset => stream.reset(),
+            // In a task of its own, which is much smaller than this one.
+            End::Tunnel(opening) => {
+                tokio::task::spawn_local(tunnel::serve(opening, stream, timer, admission));
+            }
         }
     }
 }

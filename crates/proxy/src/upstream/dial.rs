@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -151,7 +150,8 @@ impl Upstream {
         let trace = timings.clone().map_or_else(TraceHandle::none, TraceHandle::new);
         // When the connection was there, and TLS began.
         let connected = Cell::new(None);
-        let mut dial = pin!(async {
+        // Apart from the task, which has to be as large as its longest wait, and waits for this but once.
+        let mut dial = Box::pin(async {
             let stream = self.way.dial(endpoint, client, speaks, trace).await?;
             let Some(connector) = self.connector(endpoint, speaks) else { return Ok(stream) };
             connected.set(Some(worker.clock.refresh().saturating_sub(begin)));
