@@ -387,3 +387,18 @@ impl DateCache {
         f(cached.1.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection holds. Where this fails, something that is waited for but once, such as a dial, belongs
+    /// into a box of its own.
+    #[test]
+    fn the_task_of_a_connection_is_not_large() {
+        fn size<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(serve) <= 3456, "{}", size(serve));
+    }
+}
