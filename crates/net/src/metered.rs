@@ -1,9 +1,8 @@
 //! A connection whose bytes are noticed.
 
 use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,25 +26,8 @@ pub trait Meter: Unpin {
     fn ended(&self, _stream: Stream) {}
 }
 
-impl<M: Meter> Meter for Arc<M> {
-    fn has_turn(&self) -> bool {
-        (**self).has_turn()
-    }
-
-    fn read(&self, count: usize) {
-        (**self).read(count);
-    }
-
-    fn wrote(&self, count: usize) {
-        (**self).wrote(count);
-    }
-
-    fn ended(&self, stream: Stream) {
-        (**self).ended(stream);
-    }
-}
-
-impl<M: Meter> Meter for Rc<M> {
+/// What points to a meter is one: `Rc`, `Arc`.
+impl<P: Deref<Target: Meter> + Unpin> Meter for P {
     fn has_turn(&self) -> bool {
         (**self).has_turn()
     }

@@ -58,7 +58,7 @@ impl Contexts {
         &self.used
     }
 
-    fn first(&self) -> &Context {
+    pub(crate) fn first(&self) -> &Context {
         &self.all[0]
     }
 

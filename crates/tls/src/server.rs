@@ -143,7 +143,7 @@ impl Acceptor {
         shown: &[CertificateDer<'static>],
     ) -> Session {
         let contexts = self.shared.contexts.load();
-        let context = contexts.at(0);
+        let context = contexts.first();
         Session::new(Agreed {
             version: Some(Version::Tls13),
             cipher_suite: None,

@@ -137,6 +137,6 @@ mod tests {
         fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(serve) <= 5 << 10, "{}", size(serve));
+        assert!(size(serve) <= 4096, "{}", size(serve));
     }
 }
