@@ -116,7 +116,9 @@ fn an_endpoint_that_answers_badly_gets_no_requests_until_it_answers_well() {
         |key: &str| setup.rosn.metric(&format!("healthcheck_{key}"), &[("service", "app")]);
     assert_eq!(metric("healty"), 1.0);
     assert!(metric("active_failure") >= 1.0);
-    assert!(metric("attempt") >= metric("success") + metric("failure"));
+    // Checks go on meanwhile: what was answered is read first, what was asked can only be more.
+    let answered = metric("success") + metric("failure");
+    assert!(metric("attempt") >= answered);
 
     b_well.store(true, Ordering::SeqCst);
     setup.wait_healthy(2);
