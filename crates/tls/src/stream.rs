@@ -121,6 +121,18 @@ impl<S> TlsStream<S> {
     }
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Writes the answer to what was read, an alert: that there is no other handshake (RFC 5246 section 7.2.2), for which
+    /// the peer waits, while here maybe nothing is written for long.
+    ///
+    /// Only when there was nothing to write before. Otherwise a writer waits for the peer, who must go on being the one
+    /// that is woken, and the answer follows what it writes; so it does if the peer does not take it now.
+    #[cold]
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        let _ = Pin::new(&mut self.io).poll_flush(cx);
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -128,7 +140,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.io).poll_read(cx, buf) {
+        let wrote_all = !this.io.get_ref().1.wants_write();
+        let read = Pin::new(&mut this.io).poll_read(cx, buf);
+        if wrote_all && this.io.get_ref().1.wants_write() {
+            this.answer(cx);
+        }
+        match read {
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 this.cut_off = true;
                 Poll::Ready(Ok(()))
