@@ -7,7 +7,7 @@ from harness import same
 from over_tls.certificates import authority, leaf, ocsp
 from over_tls.hello import hello, selected_group
 from over_tls.servers import accepted, has, refused, s_client, subject, web
-from through.programs import output
+from through.programs import killed, output
 
 SAFE_12 = [
     "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -114,6 +114,24 @@ async def forwarded_client_certificate(setup):
             same(("cn=root" in head, "cn=client.test" in head, "dns=client.test" in head), (False, wanted, wanted))
 
 
+async def renegotiation(setup):
+    """Who asks for another handshake is told at once that there is none, and does not wait in vain."""
+    pipe = asyncio.subprocess.PIPE
+    async with web() as to, setup.rosn(end := setup.end(to)):
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{end.port}", "-tls1_2", "-servername", "interop.test"]
+        for request in (b"", b"GET / HTTP/1.1\r\nHost: interop.test\r\n\r\n"):
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            )
+            async with killed(process), asyncio.timeout(30):
+                process.stdin.write(request)
+                if request:  # what comes after it is a command at the beginning of a line only
+                    await process.stdout.readuntil(b"HTTP/1.1 200")
+                process.stdin.write(b"R\n")
+                # The input stays open, since its end would be the client's.
+                has((await process.stdout.read()).decode(errors="replace"), "RENEGOTIATING", "no renegotiation")
+
+
 async def resumption(setup):
     """A session is gone on with at every worker, and after reloads."""
     async with web() as to, setup.rosn(end := setup.end(to)) as rosn:
@@ -180,5 +198,6 @@ async def key_exchange(setup):
 
 CASES = [
     versions, versions_that_are_set, ciphers, ciphers_that_are_set, RSA_and_ECDSA, names, client_certificates,
-    forwarded_client_certificate, resumption, resumption_is_no_way_round_client_certificates, OCSP, ALPN, key_exchange,
+    forwarded_client_certificate, renegotiation, resumption, resumption_is_no_way_round_client_certificates, OCSP, ALPN,
+    key_exchange,
 ]
