@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use rosn_h1::{Framing, Progress, RequestError, RequestHead};
 use rosn_net::{ConnInfo, Prefixed, Stream};
 use rosn_tls::Session;
 use rosn_trace::{RequestContext, RequestTraceExt as _};
-use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use super::begin::Version;
@@ -22,6 +22,7 @@ use super::drive::{After, Drive};
 use super::exchange::Exchange;
 use super::http2;
 use super::incoming::IncomingBody;
+use super::linger::{LINGER, linger};
 use super::registry::Entry;
 use super::request::request;
 use super::response::{Asked, Date, refusal};
@@ -35,9 +36,6 @@ use crate::wire::poll_read;
 const ROOM: usize = 8 * 1024;
 /// How long a connection that has sent nothing is waited for by a shutdown, as in Go.
 pub(super) const NEW: Duration = Duration::from_secs(5);
-/// How long, and for how many bytes, a client is listened to that is to read the last response.
-const LINGER: Duration = Duration::from_secs(5);
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Serves one connection in the caller's task, with a server of its own: see
 /// [`Server::serve_stream`](super::Server::serve_stream).
@@ -335,37 +333,10 @@ impl Wire {
         .await
     }
 
-    /// Ends the connection so that the client can read what was sent although it is still sending: a close with unread
-    /// bytes would be a reset (RFC 9112 section 9.6).
+    /// Ends the connection so that the client can read what was sent.
     pub(super) async fn linger(&mut self) {
-        self.timer.set(Some(after(LINGER)));
-        let Self { stream: Some(stream), timer, inbound, .. } = self else { return };
-        let mut left = LINGER_BYTES;
-        let mut ended = false;
-        poll_fn(|cx| {
-            if timer.poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            while left > 0 {
-                if !ended {
-                    match Pin::new(&mut *stream).poll_shutdown(cx) {
-                        Poll::Ready(Ok(())) => ended = true,
-                        Poll::Ready(Err(_)) => return Poll::Ready(()),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-                inbound.clear();
-                if inbound.capacity() == 0 {
-                    inbound.grow(ROOM);
-                }
-                match poll_read(cx, stream, inbound) {
-                    Poll::Ready(Ok(count @ 1..)) => left = left.saturating_sub(count),
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            Poll::Ready(())
-        })
-        .await;
+        if let Some(stream) = &mut self.stream {
+            linger(stream, &mut self.timer, &mut self.inbound).await;
+        }
     }
 }
