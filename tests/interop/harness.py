@@ -21,7 +21,7 @@ import traceback
 
 def free_ports():
     """Ports that nobody has, below those that the system hands out itself; others for suites that run side by side."""
-    for port in itertools.count(23000 + os.getpid() % 80 * 100):
+    for port in itertools.count(28000 + os.getpid() % 40 * 100):
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:

@@ -366,7 +366,7 @@ def tunnels_of(chosen: list[Case]) -> list[Tunnel]:
         pairs += [("rosn", "v2ray")] if case.v2ray_listens else []
         for dials, listens in pairs:
             number = len(tunnels)
-            tunnels.append(Tunnel(case, dials, listens, 20000 + 2 * number, 20001 + 2 * number))
+            tunnels.append(Tunnel(case, dials, listens, 28000 + 2 * number, 28001 + 2 * number))
     return tunnels
 
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::PATIENCE;
 
-/// A connection. Reads fail after 10 s.
+/// A connection. Reads fail after [`PATIENCE`].
 #[derive(Debug)]
 pub struct Client {
     stream: Stream,

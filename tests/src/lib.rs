@@ -44,16 +44,16 @@ use std::time::{Duration, Instant};
 pub use rosn::{Rosn, Signal};
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port that is free for TCP and UDP, on 127.0.0.1 and on all addresses.
 ///
-/// It is not one that the system gives to clients, so that no connection takes it before the test does, and
-/// no two calls in one process give the same.
+/// It is not one that the system gives to clients, nor one of the scripts in `tests/interop`, so that nobody takes it
+/// before the test does, and no two calls in one process give the same.
 #[must_use]
 pub fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
+    const COUNT: u16 = 8_000;
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     let next = NEXT.get_or_init(|| {
         // Test programs that run beside each other start at different places.
@@ -74,7 +74,7 @@ pub fn free_port() -> u16 {
 ///
 /// # Panics
 ///
-/// With `what`, if it has not said yes within 10 s.
+/// With `what`, if it has not said yes within [`PATIENCE`].
 pub fn wait_until(what: &str, mut f: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !f() {

@@ -266,7 +266,7 @@ impl Rosn {
     ///
     /// # Panics
     ///
-    /// If that does not come about within 10 s.
+    /// If that does not come about within [`PATIENCE`](crate::PATIENCE).
     pub fn settled(&self) {
         self.settle("settled", |_| true);
     }

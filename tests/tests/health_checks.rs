@@ -114,7 +114,7 @@ fn an_endpoint_that_answers_badly_gets_no_requests_until_it_answers_well() {
     assert_eq!(setup.answers(), set(&["a"]));
     let metric =
         |key: &str| setup.rosn.metric(&format!("healthcheck_{key}"), &[("service", "app")]);
-    assert_eq!(metric("healty"), 1.0);
+    wait_until("the gauge follows", || metric("healty") == 1.0);
     assert!(metric("active_failure") >= 1.0);
     // Checks go on meanwhile: what was answered is read first, what was asked can only be more.
     let answered = metric("success") + metric("failure");

@@ -299,11 +299,11 @@ fn an_idle_connection_is_closed_in_time() {
 
 #[test]
 fn bytes_in_either_direction_keep_a_connection_open() {
-    let line = Line::with(json!({ "idle_timeout": "600ms" }), json!({}));
+    let line = Line::with(json!({ "idle_timeout": "1500ms" }), json!({}));
     let (mut client, mut origin) = line.connect();
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(2500) {
-        let to_origin = start.elapsed() > Duration::from_millis(1200);
+    while start.elapsed() < Duration::from_millis(4000) {
+        let to_origin = start.elapsed() > Duration::from_millis(2000);
         let (from, to) =
             if to_origin { (&mut client, &mut origin) } else { (&mut origin, &mut client) };
         from.write_all(b"x").unwrap();

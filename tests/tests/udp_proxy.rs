@@ -153,7 +153,7 @@ fn a_session_ends_when_it_is_idle() {
 fn datagrams_in_either_direction_keep_a_session() {
     let (port, origin) = (free_port(), udp());
     let host = origin.local_addr().unwrap().to_string();
-    let proxy = json!({ "cluster": "up", "idle_timeout": "600ms" });
+    let proxy = json!({ "cluster": "up", "idle_timeout": "1500ms" });
     let rosn = Rosn::start(&config(
         &[listener("u", port, "udp_proxy", proxy)],
         &[],
@@ -163,9 +163,9 @@ fn datagrams_in_either_direction_keep_a_session() {
     client.send_to(b"x", local(port)).unwrap();
     let (_, session) = receive(&origin);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(2600) {
+    while start.elapsed() < Duration::from_millis(4000) {
         thread::sleep(Duration::from_millis(350));
-        if start.elapsed() < Duration::from_millis(1300) {
+        if start.elapsed() < Duration::from_millis(2000) {
             origin.send_to(b"down", session).unwrap();
             assert_eq!(receive(&client).0, b"down");
         } else {
