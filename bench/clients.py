@@ -16,6 +16,8 @@ from harness.peers import BENCH, OUT, PROXY_CPU, GENERATOR_CPU, start_backend
 
 PROGRAM = BENCH / "client/target/release/client-bench"
 CLIENTS = ["rosn", "hyper-util", "reqwest", "raw"]
+# four connections of 100 streams
+HTTP2, HTTP2_TASKS = "get-h2", "400"
 RUNTIMES = {"current-thread": (0, PROXY_CPU), "2 threads": (2, f"{PROXY_CPU},{GENERATOR_CPU}")}
 
 
@@ -23,14 +25,15 @@ def main() -> None:
     options = arguments()
     OUT.mkdir(exist_ok=True)
     name = time.strftime("clients-%Y%m%d-%H%M%S")
-    cells = list(product(options.requests, options.concurrency, options.runtimes))
+    cells = [cell for request in options.requests for cell in product(
+        [request], [HTTP2_TASKS] if request == HTTP2 else options.concurrency, options.runtimes)]
     records = []
     backend = start_backend()
     try:
         with open(OUT / f"{name}.jsonl", "w") as file:
             for number, cell in product(range(options.rounds), cells):
                 # the other way round in every second round, so that a drift favours nobody
-                for client in options.clients[::-1] if number % 2 else options.clients:
+                for client in able(options, cell)[::-1] if number % 2 else able(options, cell):
                     record = {**undisturbed(options, backend.pid, client, *cell), "round": number}
                     records.append(record)
                     file.write(json.dumps(record) + "\n")
@@ -42,12 +45,17 @@ def main() -> None:
     print(f"{text}\n{OUT}/{name}.md and .jsonl")
 
 
+def able(options: argparse.Namespace, cell: tuple[str, str, str]) -> list[str]:
+    """The clients that take part."""
+    return [client for client in options.clients if not (cell[0] == HTTP2 and client == "raw")]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     words = lambda text: text.split(",")
     parser.add_argument("--clients", type=words, default=CLIENTS, help=f"default {','.join(CLIENTS)}")
-    parser.add_argument("--requests", type=words, default=["get", "post"], help="default get,post")
-    parser.add_argument("--concurrency", type=words, default=["1", "32"], help="default 1,32")
+    parser.add_argument("--requests", type=words, default=["get", "post", HTTP2], help=f"default get,post,{HTTP2}")
+    parser.add_argument("--concurrency", type=words, default=["1", "32"], help="default 1,32; not of HTTP/2")
     parser.add_argument("--runtimes", type=words, default=list(RUNTIMES), help=f"default {','.join(RUNTIMES)}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="length of a run")
@@ -72,7 +80,7 @@ def undisturbed(options: argparse.Namespace, backend: int, *what: str) -> dict:
 def measure(backend: int, seconds: float, client: str, request: str, concurrency: str, runtime: str) -> dict:
     threads, cores = RUNTIMES[runtime]
     command = ["taskset", "-c", cores, str(PROGRAM), client, "--request", request, "--concurrency", concurrency,
-               "--threads", str(threads), "--secs", str(seconds)]
+               "--threads", str(threads), "--secs", str(seconds), "--addr", f"127.0.0.1:{9001 if request == HTTP2 else 9000}"]
     idled, own, served, start = cpu.idle(), cpu.children(), cpu.spent(backend)[0], time.time()
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 4 + 30)
     wall = time.time() - start
@@ -92,6 +100,9 @@ def table(options: argparse.Namespace, cells: list[tuple[str, str, str]], record
                           and one["client"] == client] for client in options.clients}
         row = list(cell)
         for client, found in costs.items():
+            if not found:
+                row.append("")
+                continue
             text = f"{statistics.median(found):.2f}"
             if client != "rosn" and "rosn" in costs:
                 text += f" ({statistics.median(own / other for own, other in zip(costs['rosn'], found)):.2f})"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the peers, builds the generator, the allocation counter and the Pingora peer, and renders
 # the peers' configurations into out/. A second run does only what is missing.
-#   sh bench/setup.sh [peer...]        default: nginx haproxy envoy pingora; for tunnels: v2ray sing-box; clients
+#   sh bench/setup.sh [peer...]        default: nginx haproxy envoy pingora; for tunnels: v2ray sing-box; for HTTP in programs: programs
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- nginx haproxy envoy pingora
@@ -17,7 +17,7 @@ for peer in "$@"; do
     v2ray) command -v v2ray >/dev/null || packages="$packages v2ray" ;;
     envoy | sing-box) python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv" ;;
     pingora) command -v cmake >/dev/null || packages="$packages cmake" ;;
-    clients) ;;
+    programs) ;;
     *) echo "setup.sh: unknown peer $peer" >&2; exit 2 ;;
   esac
 done
@@ -47,8 +47,8 @@ for peer in "$@"; do
     pingora)
       echo "+ building the Pingora peer"
       cargo build --quiet --release --manifest-path pingora-peer/Cargo.toml --target-dir pingora-peer/target ;;
-    clients)
-      echo "+ building the HTTP clients"
+    programs)
+      echo "+ building the HTTP clients and servers"
       cargo build --quiet --release --manifest-path client/Cargo.toml --target-dir client/target ;;
   esac
 done

@@ -141,5 +141,6 @@ def _ordered(names: set[str]) -> list[str]:
 
 
 def _workloads(records: list[dict]) -> list[str]:
-    names = {one["workload"] for one in records if "workload" in one}
-    return [name for name in CPU if name in names]
+    names = dict.fromkeys(one["workload"] for one in records if "workload" in one)
+    order = [*CPU]
+    return sorted(names, key=lambda name: order.index(name) if name in CPU else len(order))

@@ -14,15 +14,15 @@ class Workload:
     bulk: bool = False
     # only peers with a route table take part
     routes: bool = False
-    # over HTTP, and of these peers and rosn only
-    tunnel: frozenset[str] = frozenset()
+    # of these peers and rosn only
+    only: frozenset[str] = frozenset()
     # whether its connections resume TLS sessions; None is without TLS
     resumed: bool | None = None
     what: str = ""
 
     def suits(self, peer: Peer) -> bool:
-        if self.tunnel:
-            return peer.name in self.tunnel or peer.name.startswith("rosn")
+        if self.only:
+            return peer.name in self.only or peer.name.startswith("rosn")
         return peer.serves(self.port)
 
 
@@ -39,9 +39,9 @@ def _http(name: str, text: str, what: str, port: int = HTTP, routes: bool = Fals
     return Workload(name, port, ["http", *text.split()], routes=routes, what=what)
 
 
-def _handshakes(name: str, port: int, resumed: bool, what: str) -> Workload:
+def _handshakes(name: str, port: int, what: str, *options: str, only: frozenset[str] = frozenset()) -> Workload:
     text = "http --conns 8 --path /0 --close --tls"
-    return Workload(name, port, text.split() + ["--resume"] * resumed, resumed=resumed, what=what)
+    return Workload(name, port, [*text.split(), *options], only=only, resumed="--resume" in options, what=what)
 
 
 def _http2(name: str, port: int, text: str, what: str) -> Workload:
@@ -54,7 +54,7 @@ def _bulk(name: str, mode: str, connections: int, port: int, what: str) -> Workl
 
 def _websocket(name: str, size: int, what: str) -> Workload:
     return Workload(name, HTTP, ["ws", "--conns", "64", "--size", str(size)],
-                    tunnel=frozenset(["nginx", "haproxy", "haproxy-splice"]), what=what)
+                    only=frozenset(["nginx", "haproxy", "haproxy-splice"]), what=what)
 
 
 CPU = {workload.name: workload for workload in [
@@ -67,9 +67,11 @@ CPU = {workload.name: workload for workload in [
     _http("h1-rate20k", "--conns 64 --path /1k --rate 20000 --warm 1", "1 KiB bodies at 20,000 requests/s"),
     _http("tls-1k", "--conns 64 --path /1k --tls", "64 keep-alive connections over TLS, 1 KiB bodies", port=TLS_ECDSA),
     _http("tls-64k", "--conns 64 --path /64k --tls", "64 keep-alive connections over TLS, 64 KiB bodies", port=TLS_ECDSA),
-    _handshakes("tls-full-ecdsa", TLS_ECDSA, False, "a TLS handshake with P-256 and a request"),
-    _handshakes("tls-full-rsa", TLS_RSA, False, "a TLS handshake with RSA of 2048 bits and a request"),
-    _handshakes("tls-resumed", TLS_ECDSA, True, "a resumed TLS handshake and a request"),
+    _handshakes("tls-full-ecdsa", TLS_ECDSA, "a TLS handshake with P-256 and a request"),
+    # the OpenSSL of Debian 12 does not know the group
+    _handshakes("tls-full-pq", TLS_ECDSA, "the same with the group X25519MLKEM768", "--pq", only=frozenset(["envoy"])),
+    _handshakes("tls-full-rsa", TLS_RSA, "a TLS handshake with RSA of 2048 bits and a request"),
+    _handshakes("tls-resumed", TLS_ECDSA, "a resumed TLS handshake and a request", "--resume"),
     _http2("h2-h1", H2, "--path /1k", "HTTP/2 to HTTP/1.1, 4 connections of 100 streams, 1 KiB bodies"),
     _http2("h2-h1-64k", H2, "--path /64k", "the same with 64 KiB bodies"),
     _http2("h2-h1-tls", TLS_ECDSA, "--path /1k --tls", "the same with 1 KiB over TLS"),

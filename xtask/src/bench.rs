@@ -18,17 +18,23 @@ const QUICK: &[&str] = &[
     "--quiet=0",
 ];
 
+/// What compares HTTP for programs, by the option that asks for it.
+const PROGRAMS: &[(&str, &str)] =
+    &[("--clients", "bench/clients.py"), ("--servers", "bench/servers.py")];
+
 /// `options` go on to `bench/run.py`, apart from `--quick`; a later option wins over an earlier one. With `--tunnels`
-/// they go to `bench/tunnels.py`, with `--clients` to `bench/clients.py`.
+/// they go to `bench/tunnels.py`, with `--clients` to `bench/clients.py`, with `--servers` to `bench/servers.py`.
 pub(crate) fn compare(options: &[String]) -> Result<()> {
     let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
     if let Some(at) = options.iter().position(|option| *option == "--tunnels") {
         options.remove(at);
         return tunnels(&options);
     }
-    if let Some(at) = options.iter().position(|option| *option == "--clients") {
-        options.remove(at);
-        return clients(&options);
+    for (option, script) in PROGRAMS {
+        if let Some(at) = options.iter().position(|given| given == option) {
+            options.remove(at);
+            return programs(script, &options);
+        }
     }
     if let Some(at) = options.iter().position(|option| *option == "--quick") {
         options.remove(at);
@@ -69,12 +75,12 @@ fn tunnels(options: &[&str]) -> Result<()> {
     run("python3", &[&fixed[..], options].concat())
 }
 
-/// rosn's HTTP client beside others.
-fn clients(options: &[&str]) -> Result<()> {
+/// rosn's HTTP client or server for programs beside others.
+fn programs(script: &str, options: &[&str]) -> Result<()> {
     if !options.contains(&"--help") {
-        run("sh", &["bench/setup.sh", "clients"])?;
+        run("sh", &["bench/setup.sh", "programs"])?;
     }
-    run("python3", &[&["bench/clients.py"], options].concat())
+    run("python3", &[&[script], options].concat())
 }
 
 /// The words of the last `name a,b` or `name=a,b`; none where the option is not given.

@@ -10,7 +10,7 @@ use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rosn_http::connect::{ConnectOptions, Proxies};
+use rosn_http::connect::{ConnectOptions, Proxies, Versions};
 use rosn_http::{Body, Transport};
 use tokio::net::TcpStream;
 
@@ -28,7 +28,7 @@ fn uri(address: SocketAddr, exchange: Exchange) -> String {
 /// The request without its body, which each client has in a type of its own.
 fn request<B>(uri: &Uri, exchange: Exchange, body: impl FnOnce(Bytes) -> B) -> Request<B> {
     let (method, sent) = match exchange {
-        Exchange::Get => (Method::GET, &b""[..]),
+        Exchange::Get | Exchange::GetHttp2 => (Method::GET, &b""[..]),
         Exchange::Post => (Method::POST, Exchange::SENT),
     };
     let mut request = Request::new(body(Bytes::from_static(sent)));
@@ -46,7 +46,11 @@ impl Rosn {
     pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
         let connect = ConnectOptions { proxies: Proxies::none(), ..ConnectOptions::default() };
         // Go's default of two would close the others
-        let transport = Transport::builder().connect(connect).max_idle_per_host(1000).build()?;
+        let mut builder = Transport::builder().connect(connect).max_idle_per_host(1000);
+        if exchange.http2() {
+            builder = builder.versions(Versions::Http2);
+        }
+        let transport = builder.build()?;
         Ok(Self { transport, uri: uri(address, exchange).parse()? })
     }
 }
@@ -72,8 +76,9 @@ impl HyperUtil {
     pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client =
-            hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .http2_only(exchange.http2())
+            .build(connector);
         Ok(Self { client, uri: uri(address, exchange).parse()? })
     }
 }
@@ -97,7 +102,11 @@ pub struct Reqwest {
 
 impl Reqwest {
     pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if exchange.http2() {
+            builder = builder.http2_prior_knowledge();
+        }
+        let client = builder.build()?;
         Ok(Self { client, url: uri(address, exchange).parse()? })
     }
 }
@@ -106,7 +115,7 @@ impl Client for Reqwest {
     async fn exchange(&self, exchange: Exchange) -> Outcome<(u16, usize)> {
         let url = self.url.clone();
         let request = match exchange {
-            Exchange::Get => self.client.get(url),
+            Exchange::Get | Exchange::GetHttp2 => self.client.get(url),
             Exchange::Post => self.client.post(url).body(Exchange::SENT),
         };
         let mut response = request.send().await?;
@@ -130,6 +139,7 @@ impl Raw {
     pub fn new(address: SocketAddr, exchange: Exchange) -> Outcome<Self> {
         let path = exchange.path();
         let mut request = match exchange {
+            Exchange::GetHttp2 => return Err("raw does not speak HTTP/2".into()),
             Exchange::Get => format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n"),
             Exchange::Post => {
                 let length = Exchange::SENT.len();

@@ -6,11 +6,11 @@
 //!
 //! ```text
 //! lg backend
-//! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--tls [--resume]] [--with-backend]
-//! lg h2    --addr A [--conns N] [--streams N] [--path P] [--grpc] [--secs S] [--requests N] [--tls] [--with-backend]
+//! lg http  --addr A [--conns N] [--path P] [--secs S] [--requests N] [--close] [--rate R] [--warm S] [--hosts N] [--tls [--pq] [--resume]] [--with-backend]
+//! lg h2    --addr A [--conns N] [--streams N] [--path P] [--grpc] [--secs S] [--requests N] [--tls [--pq]] [--with-backend]
 //! lg ws    --addr A [--conns N] [--size BYTES] [--secs S] [--with-backend]
 //! lg download|upload --addr A [--conns N] [--secs S] [--with-backend]
-//! lg idle  --addr A [--conns N] [--h2] [--tls]
+//! lg idle  --addr A [--conns N] [--h2] [--tls [--pq]]
 //! lg relay --port P --addr A [--loss PERCENT] [--delay MS] [--seed N]
 //! ```
 //!

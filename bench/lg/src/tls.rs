@@ -18,14 +18,16 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// `--tls` asks for it, `--resume` for sessions that go on in later connections. `protocol` is offered by ALPN.
+    /// `--tls` asks for it, `--pq` for a key exchange against quantum computers (X25519MLKEM768 in place of X25519),
+    /// `--resume` for sessions that go on in later connections. `protocol` is offered by ALPN.
     pub fn from_args(args: &Args, protocol: &str) -> Outcome<Option<Self>> {
         if !args.flag("--tls") {
             return Ok(None);
         }
+        let group = if args.flag("--pq") { kx_group::X25519MLKEM768 } else { kx_group::X25519 };
         let provider = Arc::new(CryptoProvider {
             cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
-            kx_groups: vec![kx_group::X25519],
+            kx_groups: vec![group],
             ..default_provider()
         });
         let mut config = ClientConfig::builder_with_provider(provider)
