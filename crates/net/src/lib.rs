@@ -61,6 +61,7 @@ mod resolve;
 mod stream;
 mod sys;
 mod tunnel;
+mod turn;
 #[cfg(unix)]
 mod unix;
 

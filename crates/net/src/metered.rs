@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Stream;
+use crate::turn::end_turn;
 
 /// Takes note of what passes through a [`Metered`] connection. What is not asked for is nothing.
 pub trait Meter: Unpin {
@@ -79,7 +80,7 @@ impl<M: Meter> AsyncRead for Metered<M> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.meter.has_turn() {
-            cx.waker().wake_by_ref();
+            end_turn(cx);
             return Poll::Pending;
         }
         let before = buf.filled().len();

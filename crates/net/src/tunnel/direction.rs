@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::end::End;
 use super::pipe::Pipe;
 use super::{Fault, Side};
+use crate::turn::end_turn;
 
 /// The size of reads, in bytes: at first, and at most. It grows fourfold when a read was full.
 const MIN_CHUNK: usize = 16 << 10;
@@ -129,7 +130,7 @@ impl Direction {
                 return Ok(Progress::Done);
             }
             if self.moved - before >= TURN {
-                cx.waker().wake_by_ref();
+                end_turn(cx);
                 return Ok(Progress::Yielded);
             }
             if let Step::Stop(progress) = self.flush(cx, sink)? {
