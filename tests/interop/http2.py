@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""HTTP/2 on both sides of rosn: conformance, floods, clients and servers of others.
+"""HTTP/2 on both sides of rosn: conformance, floods, clients and servers of others; and the crate `rosn-http` alone.
 
     python3 tests/interop/http2.py --rosn target/release/rosn [NAME...]
 
@@ -17,7 +17,7 @@ import pathlib
 import resource
 
 from harness import End, Folder, Rosn, cases_of, conclude, run
-from over_http2 import clients, conformance, directions, drain, floods
+from over_http2 import clients, conformance, directions, drain, floods, library
 
 SUITES = {
     "conformance": conformance.CASES,
@@ -25,6 +25,7 @@ SUITES = {
     "clients": clients.CASES,
     "drain": drain.CASES,
     "floods": floods.CASES,
+    "library": library.CASES,
 }
 
 
@@ -49,6 +50,7 @@ class Setup:
     folder: Folder
     node: pathlib.Path
     go: pathlib.Path
+    peer: pathlib.Path
     direct: bool
 
     def end(self, to: int, tls=False, upstream="Http1", to_tls=False, protocol="Auto", **more) -> End:
@@ -84,11 +86,16 @@ async def main():
                         help="where npm has installed playwright-core and ws")
     parser.add_argument("--go", default="target/interop/http2/go", type=pathlib.Path,
                         help="where Go has installed h2spec and h2specd")
+    parser.add_argument("--example", default="target/debug/examples/http2_peer", type=pathlib.Path,
+                        help="the example of the crate rosn-http that is both ends of HTTP/2")
     parser.add_argument("--direct", action="store_true", help="without rosn, to see whether the cases are right")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard % (1 << 63), max(soft, 8192)), hard))
-    setup = Setup(options.rosn, Folder("http2").issue(), options.node.absolute(), options.go.absolute(), options.direct)
+    setup = Setup(
+        options.rosn, Folder("http2").issue(), options.node.absolute(), options.go.absolute(),
+        options.example.absolute(), options.direct,
+    )
     fit = {
         suite: [case for case in members if not (options.direct and getattr(case, "needs_rosn", False))]
         for suite, members in SUITES.items()

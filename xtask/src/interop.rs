@@ -1,6 +1,6 @@
 //! Runs rosn against other people's programs, and installs these first.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use crate::command::run;
 use crate::workspace::Workspace;
 
-/// The suites: a name, packages of Debian, of PyPI and of npm, programs of Go and of Rust, and the script.
+/// The suites: a name, packages of Debian, of PyPI and of npm, programs of Go and of Rust, an example of ours, and the
+/// script.
 const SUITES: &[Suite] = &[
     Suite {
         name: "v2ray",
@@ -17,6 +18,7 @@ const SUITES: &[Suite] = &[
         npm: &[],
         go: &[],
         rust: None,
+        example: None,
         script: "tests/interop/v2ray.py",
     },
     Suite {
@@ -26,6 +28,7 @@ const SUITES: &[Suite] = &[
         npm: &[],
         go: &[],
         rust: None,
+        example: None,
         script: "tests/interop/python_peers.py",
     },
     Suite {
@@ -35,6 +38,7 @@ const SUITES: &[Suite] = &[
         npm: &[],
         go: &[],
         rust: None,
+        example: None,
         script: "tests/interop/autobahn.py",
     },
     Suite {
@@ -54,6 +58,7 @@ const SUITES: &[Suite] = &[
         npm: &["playwright-core@1.57.0", "ws@8.23.0"],
         go: &[],
         rust: None,
+        example: None,
         script: "tests/interop/tunnels.py",
     },
     Suite {
@@ -77,6 +82,7 @@ const SUITES: &[Suite] = &[
             "github.com/summerwind/h2spec/cmd/h2specd@v2.2.1+incompatible",
         ],
         rust: None,
+        example: Some("http2_peer"),
         script: "tests/interop/http2.py",
     },
     Suite {
@@ -97,6 +103,7 @@ const SUITES: &[Suite] = &[
         npm: &[],
         go: &[],
         rust: None,
+        example: None,
         script: "tests/interop/tls.py",
     },
     Suite {
@@ -109,6 +116,7 @@ const SUITES: &[Suite] = &[
             "google.golang.org/grpc/interop/server@v1.85.0",
         ],
         rust: Some("tests/interop/tonic/Cargo.toml"),
+        example: None,
         script: "tests/interop/grpc_calls.py",
     },
 ];
@@ -121,6 +129,8 @@ struct Suite {
     go: &'static [&'static str],
     /// A workspace of its own.
     rust: Option<&'static str>,
+    /// Of `rosn-http`.
+    example: Option<&'static str>,
     script: &'static str,
 }
 
@@ -156,6 +166,10 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
             run("cargo", &command)?;
             arguments.push(&rust);
         }
+        let example = format!("--example={}", suite.build_example(&target)?.display());
+        if suite.example.is_some() {
+            arguments.push(&example);
+        }
         arguments.extend(options.iter().map(String::as_str));
         run(&python, &arguments)?;
     }
@@ -186,6 +200,16 @@ impl Suite {
         std::fs::create_dir_all(&folder)?;
         let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", &folder];
         run("npm", &[&options, self.npm].concat())
+    }
+
+    /// Builds the suite's example; where it is then.
+    fn build_example(&self, target: &Path) -> Result<PathBuf> {
+        let name = self.example.unwrap_or_default();
+        if self.example.is_some() {
+            // With the features that the tests of the workspace are built with, so that most of it is there.
+            run("cargo", &["build", "--locked", "--workspace", "--example", name])?;
+        }
+        Ok(target.join("debug/examples").join(name))
     }
 
     /// Builds the suite's programs of Go into a folder, unless they are there.
