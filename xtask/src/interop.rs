@@ -1,5 +1,6 @@
 //! Runs rosn against other people's programs, and installs these first.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -144,10 +145,12 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
     }
     let target = Workspace::read()?.target;
     run("cargo", &["build", "--release", "--locked", "--package", "rosn"])?;
+    let debian: BTreeSet<&str> = chosen.iter().flat_map(|suite| suite.debian).copied().collect();
+    run("sh", &[".ci/install"].into_iter().chain(debian).collect::<Vec<_>>())?;
     let rosn = format!("--rosn={}", target.join("release/rosn").display());
     for suite in chosen {
         let folder = target.join("interop").join(suite.name);
-        let python = suite.install(&folder)?;
+        let python = suite.install_python(&folder)?;
         let mut arguments = vec![suite.script, &rosn];
         let node = format!("--node={}", folder.join("node").display());
         if !suite.npm.is_empty() {
@@ -177,9 +180,8 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
 }
 
 impl Suite {
-    /// Installs what the suite talks to; says which Python runs it.
-    fn install(&self, folder: &Path) -> Result<String> {
-        run("sh", &[&[".ci/install"], self.debian].concat())?;
+    /// Installs what the suite has of PyPI; says which Python runs it.
+    fn install_python(&self, folder: &Path) -> Result<String> {
         if self.pypi.is_empty() {
             return Ok("python3".to_owned());
         }
