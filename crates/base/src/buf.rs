@@ -93,16 +93,23 @@ impl Buf {
     }
 
     /// Appends bytes, growing the storage where it must.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.bytes.len() - self.end < bytes.len() {
-            self.compact();
-            let wanted = self.end + bytes.len();
-            if wanted > self.bytes.len() {
-                self.grow(wanted.next_power_of_two());
-            }
+            self.make_room(bytes.len());
         }
-        self.room()[..bytes.len()].copy_from_slice(bytes);
-        self.filled(bytes.len());
+        let end = self.end + bytes.len();
+        self.bytes[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    #[cold]
+    fn make_room(&mut self, count: usize) {
+        self.compact();
+        let wanted = self.end + count;
+        if wanted > self.bytes.len() {
+            self.grow(wanted.next_power_of_two());
+        }
     }
 
     /// Drops unread bytes from the end, so that `len` are left; nothing where there are fewer.

@@ -17,7 +17,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 #[derive(Debug)]
 pub struct BodyBuffer {
     bytes: Buf,
-    /// Payload from the front of what `bytes` was, which is given away in parts. While there is some, it is all there is.
+    /// Payload in shared bytes, which is given away in parts: what `bytes` held, or what [`BodyBuffer::share`] was given.
+    /// While there is some, it is all there is.
     lent: Bytes,
     /// Payload from the front of `bytes` to here was written already.
     sent: usize,
@@ -146,6 +147,16 @@ impl BodyBuffer {
         self.payload = self.bytes.len();
         self.raw = self.payload;
         count
+    }
+
+    /// Takes all of this payload, which came without HTTP/1.1's framing, as it is. False where something else is there or
+    /// what was written has to be kept: then it is to be pushed.
+    pub fn share(&mut self, payload: &mut Bytes) -> bool {
+        let may = self.lent.is_empty() && self.bytes.is_empty() && !self.retain;
+        if may {
+            (self.lent, self.whole) = (std::mem::take(payload), false);
+        }
+        may
     }
 
     /// The storage, where nothing is in it: a body that pauses needs none until [`BodyBuffer::restore`].
@@ -283,6 +294,23 @@ mod tests {
         assert_eq!(kept.take(10, |_| unreachable!()), b"0123456789"[..]);
         kept.replay();
         assert_eq!(kept.pending(), b"0123456789");
+    }
+
+    #[test]
+    fn shared_bytes_are_taken_where_there_is_nothing_else() {
+        let (mut body, mut kept) = (body(b"", false), body(b"", true));
+        let mut payload = Bytes::from_static(b"0123456789");
+        assert!(body.share(&mut payload) && payload.is_empty() && !body.can_replay());
+        let mut more = Bytes::from_static(b"more");
+        assert!(!body.share(&mut more) && more == b"more"[..]);
+        assert_eq!(body.pending(), b"0123456789");
+        body.wrote(4);
+        assert_eq!(body.take(6, |_| unreachable!()), b"456789"[..]);
+        assert!(body.pending().is_empty() && body.raw().is_empty());
+        assert_eq!(body.push(&more), 4);
+        assert_eq!(body.pending(), b"more");
+        assert!(!body.share(&mut more));
+        assert!(!kept.share(&mut more) && more == b"more"[..]);
     }
 
     #[test]

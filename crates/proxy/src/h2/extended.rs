@@ -3,6 +3,8 @@
 use http::{Method, Request};
 use rosn_base::Buf;
 
+use super::head::{is_of_connection, line};
+
 /// A protocol that a request asks for, and what the answer has to say.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
@@ -25,23 +27,20 @@ impl Upgrade {
 
     /// Appends the text of the response that says yes: where HTTP/2 has a 2xx, HTTP/1.1 has 101.
     pub(super) fn granted_text(&self, head: &http::response::Parts, out: &mut Buf) {
-        let mut text = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
-        text.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
-        text.extend_from_slice(self.protocol.as_bytes());
-        text.extend_from_slice(b"\r\n");
+        out.extend(b"HTTP/1.1 101 Switching Protocols\r\n");
+        line(b"connection", b"upgrade", out);
+        line(b"upgrade", self.protocol.as_bytes(), out);
         if let Some(key) = &self.key {
-            text.extend_from_slice(b"sec-websocket-accept: ");
-            text.extend_from_slice(rosn_transport::websocket_accept(key).as_bytes());
-            text.extend_from_slice(b"\r\n");
+            let accept = rosn_transport::websocket_accept(key);
+            line(b"sec-websocket-accept", accept.as_bytes(), out);
         }
         for (name, value) in &head.headers {
-            let is_own = *name == "sec-websocket-accept" || super::head::is_of_connection(name);
+            let is_own = *name == "sec-websocket-accept" || is_of_connection(name);
             let is_body = *name == "content-length";
             if !is_own && !is_body {
-                super::head::line(name, value, &mut text);
+                line(name.as_str().as_bytes(), value.as_bytes(), out);
             }
         }
-        text.extend_from_slice(b"\r\n");
-        out.extend(&text);
+        out.extend(b"\r\n");
     }
 }

@@ -215,14 +215,19 @@ impl Http2Stream {
             return Poll::Ready(end);
         }
         let Some(receiver) = &mut self.receiver else { return Poll::Ready(Filled::Gone(None)) };
-        if body.is_released() {
-            body.restore(pool.take());
+        let is_last = receiver.is_end_stream();
+        let mut count = self.unread.len();
+        // Not copied, it holds all that was read from the connection together with it: once for each stream is enough.
+        if !(is_last && body.share(&mut self.unread)) {
+            if body.is_released() {
+                body.restore(pool.take());
+            }
+            count = body.push(&self.unread);
+            self.unread.advance(count);
         }
-        let count = body.push(&self.unread);
-        self.unread.advance(count);
         // It fails only where the stream is gone, which the next call says.
         let _ = receiver.flow_control().release_capacity(count);
-        let is_end = self.unread.is_empty() && receiver.is_end_stream();
+        let is_end = self.unread.is_empty() && is_last;
         self.count(count);
         let told =
             decoder.take(count).and_then(|()| if is_end { decoder.end(b"") } else { Ok(()) });

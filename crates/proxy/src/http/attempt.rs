@@ -3,7 +3,6 @@
 //! The request body and the response flow independently, each no faster than its reader takes it. The
 //! response may begin, and end, before the request has been sent whole.
 
-use std::io::Write as _;
 use std::task::{Context, Poll, ready};
 
 use rosn_base::Buf;
@@ -12,6 +11,7 @@ use rosn_http::wire::{BodyBuffer, WriteError, poll_read};
 
 use super::failure::Failure;
 use super::headers::Fields;
+use super::reply::status_line;
 use super::side::{Side, Writer};
 use super::stream_failure::of_h2;
 use super::tunnel::Switch;
@@ -418,9 +418,7 @@ impl<R: Respond> Attempt<'_, R> {
             }
             if self.version == Version::Http11 {
                 let (bytes, out) = (received.unread(), &mut self.buffers.0);
-                write!(out, "HTTP/1.1 {} ", response.status()).expect("a Vec takes all bytes");
-                out.extend_from_slice(response.reason().of(bytes));
-                out.extend_from_slice(b"\r\n");
+                status_line(response.status(), response.reason().of(bytes), out);
                 Fields { bytes, fields: response.fields() }.encode(|_| false, out);
                 out.extend_from_slice(b"\r\n");
             }

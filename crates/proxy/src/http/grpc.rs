@@ -119,7 +119,7 @@ impl Call {
         let status = *self.status.get_or_insert(from_http(http_status));
         self.message.clear();
         message::encode(reason.trim_ascii_end(), &mut self.message);
-        status_line(200, out);
+        status_line(200, b"OK", out);
         reply::field("Date", date, out);
         reply::field("Content-Type", b"application/grpc", out);
         reply::field("Grpc-Status", status.to_string().as_bytes(), out);

@@ -1,7 +1,5 @@
 //! The head of a response on its way to the client.
 
-use std::io::Write as _;
-
 use rosn_cluster::Permit;
 use rosn_h1::{Framing, RequestHead, ResponseHead, Version};
 
@@ -99,10 +97,7 @@ impl Respond for Responder<'_> {
             (framing, _) => framing,
         };
         self.keep &= request_done && framing != Framing::UntilClose && !self.worker.is_draining();
-        out.extend_from_slice(b"HTTP/1.1 ");
-        write!(out, "{} ", response.status()).expect("a Vec takes all bytes");
-        out.extend_from_slice(response.reason().of(bytes));
-        out.extend_from_slice(b"\r\n");
+        reply::status_line(response.status(), response.reason().of(bytes), out);
         if !sending.route.response_edits().is_empty() {
             let view = View {
                 record: self.record,

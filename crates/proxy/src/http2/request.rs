@@ -11,6 +11,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
 use rosn_base::Buf;
 use rosn_h1::{Limits, Progress, RequestError, RequestHead};
 
+use crate::h2::head::line;
+
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -68,18 +70,20 @@ fn write(
     text.extend(b" HTTP/1.1\r\n");
     line(b"host", host, text);
     let mut count = 1 + write_fields(&headers, protocol, text)?;
-    let has_length = headers.contains_key(CONTENT_LENGTH);
+    let has_length = || headers.contains_key(CONTENT_LENGTH);
     if let Some(protocol) = protocol {
-        if has_length {
+        if has_length() {
             return Err(Refused::Malformed("a tunnel has no length"));
         }
         count += write_upgrade(protocol, key, text)?;
     } else if method == Method::CONNECT {
         // What follows is no content.
-    } else if !is_all && !has_length {
+    } else if !is_all && !has_length() {
         line(b"transfer-encoding", b"chunked", text);
         count += 1;
-    } else if is_all && !has_length && matches!(method, Method::POST | Method::PUT | Method::PATCH)
+    } else if is_all
+        && matches!(method, Method::POST | Method::PUT | Method::PATCH)
+        && !has_length()
     {
         // RFC 9110 section 8.6.
         line(b"content-length", b"0", text);
@@ -120,7 +124,7 @@ fn write_fields(
     protocol: Option<&[u8]>,
     text: &mut Buf,
 ) -> Result<usize, Refused> {
-    let mut count = 0;
+    let (mut count, mut has_cookies) = (0, false);
     let mut last: Option<&HeaderName> = None;
     for (name, value) in headers {
         let is_repeated = last.replace(name) == Some(name);
@@ -134,7 +138,10 @@ fn write_fields(
             // That they are equal, and TE nothing but `trailers`, was checked by `h2`.
             CONTENT_LENGTH | TE => is_repeated,
             // Below, in one line.
-            COOKIE => true,
+            COOKIE => {
+                has_cookies = true;
+                true
+            }
             _ => protocol.is_some() && is_of_handshake(name),
         };
         if !skip {
@@ -142,13 +149,13 @@ fn write_fields(
             count += 1;
         }
     }
-    // RFC 9113 section 8.2.3: the crumbs of one field.
-    let mut before: &[u8] = b"cookie: ";
-    for crumb in headers.get_all(COOKIE) {
-        [before, crumb.as_bytes()].into_iter().for_each(|part| text.extend(part));
-        before = b"; ";
-    }
-    if headers.contains_key(COOKIE) {
+    if has_cookies {
+        // RFC 9113 section 8.2.3: the crumbs of one field.
+        let mut before: &[u8] = b"cookie: ";
+        for crumb in headers.get_all(COOKIE) {
+            [before, crumb.as_bytes()].into_iter().for_each(|part| text.extend(part));
+            before = b"; ";
+        }
         text.extend(b"\r\n");
         count += 1;
     }
@@ -181,10 +188,6 @@ fn write_upgrade(
 /// RFC 8441 section 5: HTTP/2 has no use for them.
 fn is_of_handshake(name: &HeaderName) -> bool {
     matches!(name.as_str(), "sec-websocket-key" | "sec-websocket-accept")
-}
-
-fn line(name: &[u8], value: &[u8], text: &mut Buf) {
-    [name, b": ", value, b"\r\n"].into_iter().for_each(|part| text.extend(part));
 }
 
 #[cfg(test)]

@@ -42,8 +42,10 @@ pub(super) fn begin(
 ) {
     shared.live.set(shared.live.get() + 1);
     let live = Live { shared: Rc::clone(shared), id: respond.stream_id().as_u32() };
-    // Boxed, since tokio copies what it is given, at the end of a task as well as at its beginning.
-    tokio::task::spawn_local(Box::pin(serve(live, serving, request, respond)));
+    // Boxed, since tokio copies what it is given, at the end of a task as well as at its beginning. The box is there
+    // before the task: that spares a copy of all the room in which there is nothing yet.
+    let task = Box::write(Box::new_uninit(), serve(live, serving, request, respond));
+    tokio::task::spawn_local(Box::into_pin(task));
 }
 
 async fn serve(

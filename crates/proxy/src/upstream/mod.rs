@@ -9,7 +9,7 @@ mod pool;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -67,7 +67,7 @@ pub(crate) struct Upstream {
     worker: usize,
     balancer: RefCell<Balancer>,
     /// By the endpoint's id.
-    pools: RefCell<HashMap<u64, Pool>>,
+    pools: RefCell<BTreeMap<u64, Pool>>,
     /// The same for HTTP/2.
     http2: http2::Pools,
     waiting: Queue,

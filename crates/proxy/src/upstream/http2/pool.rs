@@ -1,7 +1,7 @@
 //! A worker's HTTP/2 connections to one endpoint.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use rosn_cluster::Endpoint;
@@ -15,7 +15,7 @@ const USUAL_STREAMS: usize = 100;
 
 /// A worker's HTTP/2 connections to all endpoints of a cluster, by the endpoint's id.
 #[derive(Default)]
-pub(in crate::upstream) struct Pools(RefCell<HashMap<u64, Rc<Pool>>>);
+pub(in crate::upstream) struct Pools(RefCell<BTreeMap<u64, Rc<Pool>>>);
 
 /// Connections to one endpoint, the oldest first, and the requests that wait for a stream of one.
 #[derive(Default)]
