@@ -64,7 +64,6 @@ mod handler;
 mod http2;
 mod incoming;
 mod informational;
-mod linger;
 mod next_protocols;
 mod options;
 mod registry;

@@ -50,6 +50,7 @@ mod dialer;
 mod holder;
 pub mod hook;
 mod io;
+mod lingering;
 mod listen;
 mod metered;
 mod network;
@@ -75,6 +76,7 @@ pub use dialer::{DialContext, Dialer};
 pub use holder::Holder;
 pub use hook::Bound;
 pub use io::Io;
+pub use lingering::Lingering;
 pub use listen::{BindError, bind_tcp, bind_udp, check_free};
 pub use metered::{Meter, Metered};
 pub use network::{

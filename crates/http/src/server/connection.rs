@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rosn_base::Buf;
 use rosn_h1::{Framing, Progress, RequestError, RequestHead};
-use rosn_net::{ConnInfo, Prefixed, Stream};
+use rosn_net::{ConnInfo, Lingering, Prefixed, Stream};
 use rosn_tls::Session;
 use rosn_trace::{RequestContext, RequestTraceExt as _};
 use tokio::io::AsyncWriteExt as _;
@@ -22,7 +22,6 @@ use super::drive::{After, Drive};
 use super::exchange::Exchange;
 use super::http2;
 use super::incoming::IncomingBody;
-use super::linger::{LINGER, linger};
 use super::registry::Entry;
 use super::request::request;
 use super::response::{Asked, Date, refusal};
@@ -36,6 +35,8 @@ use crate::wire::poll_read;
 const ROOM: usize = 8 * 1024;
 /// How long a connection that has sent nothing is waited for by a shutdown, as in Go.
 pub(super) const NEW: Duration = Duration::from_secs(5);
+/// How long a client may take for the answer to what is not served.
+const REFUSAL: Duration = Duration::from_secs(5);
 
 /// Serves one connection in the caller's task, with a server of its own: see
 /// [`Server::serve_stream`](super::Server::serve_stream).
@@ -277,7 +278,7 @@ impl<H: Handler> Connection<H> {
             _ => return error,
         };
         let response = refusal(status, reason, &mut self.wire.date);
-        self.wire.timer.set(Some(after(LINGER)));
+        self.wire.timer.set(Some(after(REFUSAL)));
         if self.wire.send(&response).await.is_ok() {
             self.wire.linger().await;
         }
@@ -333,10 +334,11 @@ impl Wire {
         .await
     }
 
-    /// Ends the connection so that the client can read what was sent.
+    /// Ends the connection so that the client can read what was sent although it is still sending.
     pub(super) async fn linger(&mut self) {
         if let Some(stream) = &mut self.stream {
-            linger(stream, &mut self.timer, &mut self.inbound).await;
+            // Who is gone has no need of it.
+            let _ = Lingering::new(stream).shutdown().await;
         }
     }
 }

@@ -13,7 +13,7 @@ use h2::{PingPong, Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::{Metered, PeerAddr, Stream};
+use rosn_net::{Lingering, Metered, PeerAddr, Stream};
 use rosn_trace::{DialId, Event, Interest};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
@@ -165,7 +165,7 @@ impl HttpDialer {
         let ends =
             Ends { peer: address(stream.peer_addr())?, local: address(stream.local_addr())? };
         let health = Health::new(self.labelled);
-        let metered = Metered::new(stream, health.clone());
+        let metered = Lingering::new(Metered::new(stream, health.clone()));
         let mut builder = client::Builder::new();
         builder
             .enable_push(false)
@@ -214,7 +214,7 @@ impl HttpDialer {
 
 /// What keeps a connection going.
 struct Driver {
-    connection: client::Connection<Metered<Arc<Health>>, Bytes>,
+    connection: client::Connection<Lingering<Metered<Arc<Health>>>, Bytes>,
     pings: PingPong,
     health: Arc<Health>,
 }

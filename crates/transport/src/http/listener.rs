@@ -12,7 +12,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, StatusCode};
 use rosn_base::Addr;
 use rosn_config::checked::StreamSettings;
-use rosn_net::Stream;
+use rosn_net::{Lingering, Stream};
 use rosn_tls::Session;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Streams that are ready for [`Listener::poll_accept`]. More wait for their 200 in their connections.
 const READY: usize = 64;
 
-type Connection = server::Connection<Stream, Bytes>;
+type Connection = server::Connection<Lingering<Stream>, Bytes>;
 
 /// A connection after its handshakes.
 struct Opened {
@@ -126,7 +126,7 @@ async fn handshake(below: Below, header_list: u32) -> Result<Opened, Failed> {
         .max_frame_size(MAX_FRAME)
         .max_header_list_size(header_list)
         .max_send_buffer_size(MAX_SEND_BUFFER);
-    let connection = builder.handshake(stream).await;
+    let connection = builder.handshake(Lingering::new(stream)).await;
     let connection = connection.map_err(into_io).map_err(Failed::at("HTTP/2 handshake"))?;
     Ok(Opened { connection, ends: Ends { peer, local }, tls })
 }

@@ -9,17 +9,16 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use rosn_base::{Buf, Credit};
-use rosn_net::{ConnInfo, Prefixed};
+use rosn_base::Credit;
+use rosn_net::{ConnInfo, Lingering, Prefixed};
 use rosn_tls::Session;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::connection::NEW;
-use super::super::linger::linger;
 use super::super::registry::{Entry, Registry};
-use super::super::timer::{Timer, after};
+use super::super::timer::after;
 use super::super::{ConnState, Ended, Handler, ServeError, ServerOptions};
 use super::stream;
 use crate::hijack::ShutdownSignal;
@@ -32,7 +31,7 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of a response that may wait for the client.
 const SEND_BUFFER: usize = 128 * 1024;
 /// How long the client may take for the end of a connection.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// What the requests of a connection have in common.
 #[derive(Debug)]
@@ -99,7 +98,7 @@ impl Drop for Live {
 
 /// Serves a connection whose client speaks HTTP/2, to its end. `accepted` is when it began.
 pub(in crate::server) async fn serve<H: Handler>(
-    mut stream: Prefixed,
+    stream: Prefixed,
     session: Option<Session>,
     entry: &mut Entry,
     is_hijacked: &AtomicBool,
@@ -108,7 +107,7 @@ pub(in crate::server) async fn serve<H: Handler>(
     accepted: Instant,
 ) -> Result<Ended, ServeError> {
     let registry = Arc::clone(&entry.registry);
-    let handshake = builder(&registry.options).handshake(&mut stream);
+    let handshake = builder(&registry.options).handshake(Lingering::new(stream));
     let due = after(registry.options.header_timeout);
     let connection = tokio::select! {
         biased;
@@ -145,15 +144,9 @@ pub(in crate::server) async fn serve<H: Handler>(
         shutdown,
         requests: JoinSet::new(),
         is_leaving: false,
-        was_told_why: false,
         quiet_since: Instant::now(),
     };
-    let (ended, was_told_why, mut requests) = driver.run().await;
-    if was_told_why {
-        linger(stream.below_mut(), &mut Timer::new(), &mut Buf::default()).await;
-    }
-    while requests.join_next().await.is_some() {}
-    ended
+    driver.run().await
 }
 
 fn builder(options: &ServerOptions) -> Builder {
@@ -176,7 +169,7 @@ fn builder(options: &ServerOptions) -> Builder {
 }
 
 struct Driver<'c, H> {
-    connection: Connection<&'c mut Prefixed, Bytes>,
+    connection: Connection<Lingering<Prefixed>, Bytes>,
     shared: Arc<Shared>,
     entry: &'c mut Entry,
     is_hijacked: &'c AtomicBool,
@@ -185,17 +178,18 @@ struct Driver<'c, H> {
     requests: JoinSet<()>,
     /// GOAWAY was sent, or is about to be.
     is_leaving: bool,
-    /// GOAWAY says what the client did wrong.
-    was_told_why: bool,
     /// Since when there is nothing to do.
     quiet_since: Instant,
 }
 
 impl<H: Handler> Driver<'_, H> {
-    /// How it ended, whether the client was told that it is to blame, and the requests that learn of the end now.
-    async fn run(mut self) -> (Result<Ended, ServeError>, bool, JoinSet<()>) {
+    async fn run(mut self) -> Result<Ended, ServeError> {
         let ended = self.drive().await;
-        (ended, self.was_told_why, self.requests)
+        let Self { connection, mut requests, .. } = self;
+        // Those of its streams learn of the end.
+        drop(connection);
+        while requests.join_next().await.is_some() {}
+        ended
     }
 
     async fn drive(&mut self) -> Result<Ended, ServeError> {
@@ -205,10 +199,7 @@ impl<H: Handler> Driver<'_, H> {
                 biased;
                 accepted = self.connection.accept() => match accepted {
                     Some(Ok((request, respond))) => self.begin(request, respond),
-                    Some(Err(error)) => {
-                        self.was_told_why = error.is_library();
-                        return Err(failed(error));
-                    }
+                    Some(Err(error)) => return Err(failed(error)),
                     None => return Ok(Ended::Closed),
                 },
                 Some(_) = self.requests.join_next() => {}
@@ -225,7 +216,7 @@ impl<H: Handler> Driver<'_, H> {
                 self.leave();
             }
             if self.shared.is_exhausted.swap(false, Ordering::Relaxed) {
-                (self.is_leaving, self.was_told_why) = (true, true);
+                self.is_leaving = true;
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
             self.set_state();

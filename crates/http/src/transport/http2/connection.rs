@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use rosn_base::Addr;
-use rosn_net::{Metered, PeerAddr};
+use rosn_net::{Lingering, Metered, PeerAddr};
 use rosn_trace::{ConnId, DialId, Event, Interest, NotReused, TraceHandle};
 use tokio::sync::{Notify, watch};
 
@@ -80,7 +80,7 @@ impl Multiplexed {
             settled: watch::Sender::new(false),
             is_dead: AtomicBool::new(false),
         });
-        let stream = Metered::new(connected.stream, Arc::clone(&life));
+        let stream = Lingering::new(Metered::new(connected.stream, Arc::clone(&life)));
         let (sender, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::Connection;
 use h2::{Ping, PingPong};
-use rosn_net::{Meter, Metered};
+use rosn_net::{Lingering, Meter, Metered};
 use rosn_trace::ConnId;
 use tokio::time::{sleep, timeout};
 
@@ -32,7 +32,7 @@ impl Default for Health {
 
 /// What the task of a connection has.
 pub(super) struct Driver {
-    pub(super) connection: Connection<Metered<Arc<Life>>, Bytes>,
+    pub(super) connection: Connection<Lingering<Metered<Arc<Life>>>, Bytes>,
     pub(super) life: Arc<Life>,
     pub(super) health: Health,
     pub(super) id: ConnId,

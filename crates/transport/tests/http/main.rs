@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::async_yields_async, reason = "tasks that are begun here end elsewhere")]
 
+mod ends;
+#[path = "../tcp_support/mod.rs"]
 mod tcp_support;
 
 use std::future::poll_fn;
