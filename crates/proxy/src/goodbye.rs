@@ -13,6 +13,11 @@ use crate::context::Worker;
 /// How long a transport may take to say goodbye, in nanoseconds.
 pub(crate) const GOODBYE: u64 = 1_000_000_000;
 
+/// How long a client may say nothing that is to take the end of its connection, in nanoseconds.
+pub(crate) const SILENCE: u64 = 5_000_000_000;
+/// How long it may take for that in all.
+pub(crate) const TIME: u64 = 30_000_000_000;
+
 /// Ends the sending direction before the timer expires; says whether that was done.
 pub(crate) async fn end(stream: &mut Stream, timer: &Timer) -> bool {
     let mut shutdown = std::pin::pin!(stream.shutdown());
@@ -26,15 +31,18 @@ pub(crate) async fn end(stream: &mut Stream, timer: &Timer) -> bool {
 }
 
 /// Ends the connection so that the client can read what was sent although it is still sending: a close with unread
-/// bytes would be a reset (RFC 9112 section 9.6).
+/// bytes would be a reset (RFC 9112 section 9.6). The limits are those of [`rosn_net::Lingering`].
 pub(crate) async fn linger(stream: &mut Stream, timer: &Timer, worker: &Worker) {
-    const TIME: u64 = 5_000_000_000;
-    timer.set(worker.clock.refresh() + TIME);
+    const BYTES: usize = 4 << 20;
+    let now = worker.clock.refresh();
+    let until = now + TIME;
+    timer.set(now + SILENCE);
     if !end(stream, timer).await {
         return;
     }
     let mut buffer = worker.upstream_buffers.take();
-    loop {
+    let mut left = BYTES;
+    while left > 0 {
         buffer.clear();
         let read = poll_fn(|cx| {
             if timer.poll_expired(cx.waker()) {
@@ -42,9 +50,9 @@ pub(crate) async fn linger(stream: &mut Stream, timer: &Timer, worker: &Worker) 
             }
             poll_read(cx, stream, &mut buffer)
         });
-        if !matches!(read.await, Ok(1..)) {
-            break;
-        }
+        let Ok(count @ 1..) = read.await else { break };
+        left = left.saturating_sub(count);
+        timer.set(until.min(worker.clock.refresh() + SILENCE));
     }
     worker.upstream_buffers.give(buffer);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rosn_tests::client::Client;
 use rosn_tests::http2::{ACK, Http2, code, kind};
 use rosn_tests::l4::{connect, local};
-use rosn_tests::origin::{Origin, ok};
+use rosn_tests::origin::{Origin, ok, response};
 use rosn_tests::{Rosn, Signal, wait_until};
 use serde_json::{Value, json};
 
@@ -18,6 +18,10 @@ use super::Line;
 
 /// The last id that GOAWAY can name: it refuses nothing.
 const ALL: u32 = 0x7fff_ffff;
+/// Bytes of a response that the system holds while nobody reads it.
+const LONG: usize = 300 << 10;
+/// RFC 9113 section 6.5.2.
+const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A line whose origin answers each request when it is told to.
 fn held() -> (Line, mpsc::Sender<()>) {
@@ -88,6 +92,37 @@ fn a_drain_says_goaway_in_two_steps_and_loses_nothing() {
     assert!(rosn.wait().success());
 }
 
+/// RFC 9112 section 9.6: what comes at a closed socket has the system forget what it has not sent. A client that reads
+/// makes room in its windows all the time.
+#[test]
+fn the_end_of_a_last_response_arrives_although_the_client_is_slow() {
+    let (release, told) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let line = Line::new(move |_| {
+        let _ = told.lock().unwrap().recv();
+        response(200, &[], &[b'x'; LONG])
+    });
+    let Line { mut rosn, port, .. } = line;
+    let mut client = Http2::connect_with(port, &[(SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20)]);
+    client.window(0, 1 << 20);
+    let stream = client.request("GET", "/", &[]);
+    let labels = [("listener", "in")];
+    wait_until("a request", || rosn.metric("downstream_request_active", &labels) == 1.0);
+    rosn.signal(Signal::TERM);
+    // The second one, behind the answer to the PING: the connection ends with the stream.
+    for _ in 0..2 {
+        let _ = next_of(&mut client, kind::GOAWAY);
+    }
+    drop(release);
+    for _ in 0..60 {
+        client.window(0, 1);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(client.answer(stream).body.len(), LONG);
+    drop(client);
+    assert!(rosn.wait().success());
+}
+
 #[test]
 fn an_idle_connection_ends_with_goaway() {
     let line = Line::changed(Origin::http(|_| ok("served")), json!({}), |config| {
@@ -111,6 +146,7 @@ fn an_idle_drain_ends_at_once() {
     assert_eq!(client.get("/").status, 200);
     rosn.signal(Signal::TERM);
     assert_eq!(client.end(), Some((1, code::NO_ERROR)));
+    drop(client);
     assert!(rosn.wait().success());
 }
 

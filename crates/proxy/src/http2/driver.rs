@@ -14,7 +14,7 @@ use tracing::debug;
 use super::meter::Meter;
 use super::{Shared, stream};
 use crate::context::Serving;
-use crate::goodbye::GOODBYE;
+use crate::goodbye::{SILENCE, TIME};
 use crate::h2::{Data, Gather};
 use crate::upstream::{NEVER, nanos};
 
@@ -181,8 +181,10 @@ impl Driver {
                 return Wait::Over("it does not read");
             }
         } else if !is_busy {
-            let patience = if self.is_leaving { GOODBYE } else { self.serving.idle_timeout() };
-            due = self.quiet_since.saturating_add(patience);
+            due = match self.is_leaving {
+                true => self.end_of_patience(),
+                false => self.quiet_since.saturating_add(self.serving.idle_timeout()),
+            };
             if now >= due {
                 return match self.leave() {
                     true => Wait::Again,
@@ -208,6 +210,13 @@ impl Driver {
             return Wait::Again;
         }
         Wait::Set
+    }
+
+    /// Until when a client that has been told of the end may take it. Its answer to our PING may stand behind much that it
+    /// still has to read.
+    fn end_of_patience(&self) -> u64 {
+        let heard = self.quiet_since.max(self.shared.meter.last_read());
+        heard.saturating_add(SILENCE).min(self.quiet_since.saturating_add(TIME))
     }
 
     /// Pings a peer that has streams and from which nothing came for long. Says when to look again.

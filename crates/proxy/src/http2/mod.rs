@@ -125,9 +125,13 @@ pub(crate) async fn serve(
             }
         }
     }
-    if let (End::Failed(error), Some(mut stream)) = (&end, meter.take_rest())
-        && error.is_library()
-    {
+    let lingers = match &end {
+        End::Closed => true,
+        End::Failed(error) => error.is_library(),
+        // It had its say.
+        End::Flood(_) | End::Dead(_) => false,
+    };
+    if let (true, Some(mut stream)) = (lingers, meter.take_rest()) {
         let timer = shared.worker.wheel.timer();
         goodbye::linger(&mut stream, &timer, &shared.worker).await;
     }
