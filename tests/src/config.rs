@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 #[must_use]
 pub fn config(listeners: &[Value], routers: &[Value], clusters: &[Value]) -> Value {
     json!({
-        "servers": [{ "listeners": listeners, "routers": routers }],
+        // A slow machine may take longer than the default for what is under way.
+        "servers": [{ "listeners": listeners, "routers": routers, "graceful_timeout": "100s" }],
         "cluster_manager": { "clusters": clusters },
     })
 }

@@ -205,7 +205,7 @@ impl Rosn {
         self.wait()
     }
 
-    /// Waits for the end of the process, 40 s at most.
+    /// Waits for the end of the process: longer than `graceful_timeout` is here.
     pub fn wait(&mut self) -> ExitStatus {
         let end = std::time::Instant::now() + 4 * crate::PATIENCE;
         loop {
