@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A socket that is closed with bytes that nobody has read, or to which bytes come later, is reset, and with that what
 /// the peer has not yet read of what was sent is lost (RFC 9112 section 9.6). Over HTTP/2 a peer that reads sends all the
 /// time: it makes room in its windows. So here `poll_shutdown` ends the sending direction, and then reads on, for
-/// nothing, until the peer has ended too. It gives up when nothing has come for 5 s, after 30 s in all (both are nginx's
-/// `lingering_close`), or after 4 MiB; that is no error.
+/// nothing, until the peer has ended too. It gives up when nothing has come for 5 s, after 15 s in all, or after 4 MiB; that
+/// is no error.
 ///
 /// It needs a Tokio runtime with time from `poll_shutdown` on. Cancelling a shutdown loses nothing.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Goodbye {
 
 impl Goodbye {
     const SILENCE: Duration = Duration::from_secs(5);
-    const TIME: Duration = Duration::from_secs(30);
+    const TIME: Duration = Duration::from_secs(15);
     const BYTES: usize = 4 << 20;
 
     fn new() -> Self {

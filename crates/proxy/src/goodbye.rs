@@ -16,7 +16,7 @@ pub(crate) const GOODBYE: u64 = 1_000_000_000;
 /// How long a client may say nothing that is to take the end of its connection, in nanoseconds.
 pub(crate) const SILENCE: u64 = 5_000_000_000;
 /// How long it may take for that in all.
-pub(crate) const TIME: u64 = 30_000_000_000;
+pub(crate) const TIME: u64 = 15_000_000_000;
 
 /// Ends the sending direction before the timer expires; says whether that was done.
 pub(crate) async fn end(stream: &mut Stream, timer: &Timer) -> bool {
@@ -31,9 +31,8 @@ pub(crate) async fn end(stream: &mut Stream, timer: &Timer) -> bool {
 }
 
 /// Ends the connection so that the client can read what was sent although it is still sending: a close with unread
-/// bytes would be a reset (RFC 9112 section 9.6). The limits are those of [`rosn_net::Lingering`].
+/// bytes would be a reset (RFC 9112 section 9.6).
 pub(crate) async fn linger(stream: &mut Stream, timer: &Timer, worker: &Worker) {
-    const BYTES: usize = 4 << 20;
     let now = worker.clock.refresh();
     let until = now + TIME;
     timer.set(now + SILENCE);
@@ -41,8 +40,7 @@ pub(crate) async fn linger(stream: &mut Stream, timer: &Timer, worker: &Worker) 
         return;
     }
     let mut buffer = worker.upstream_buffers.take();
-    let mut left = BYTES;
-    while left > 0 {
+    loop {
         buffer.clear();
         let read = poll_fn(|cx| {
             if timer.poll_expired(cx.waker()) {
@@ -50,8 +48,9 @@ pub(crate) async fn linger(stream: &mut Stream, timer: &Timer, worker: &Worker) 
             }
             poll_read(cx, stream, &mut buffer)
         });
-        let Ok(count @ 1..) = read.await else { break };
-        left = left.saturating_sub(count);
+        if !matches!(read.await, Ok(1..)) {
+            break;
+        }
         timer.set(until.min(worker.clock.refresh() + SILENCE));
     }
     worker.upstream_buffers.give(buffer);
