@@ -44,6 +44,16 @@ impl Network {
     }
 }
 
+/// A network, the listener behind it, and the two ends of a stream.
+async fn connected() -> (Network, Box<dyn Listener>, Stream, Stream) {
+    let own = settings(own());
+    let mut listener = listen(&own);
+    let (mut network, to) = Network::before(&*listener).await;
+    let (client, server) =
+        network.carry(async { tokio::join!(dial(&own, &to), accept(&mut listener)) }).await;
+    (network, listener, client.unwrap(), server.stream)
+}
+
 /// Long enough for whoever has nothing more to do with a connection to close it. Meanwhile its peer goes on saying that
 /// there is room, as it does while it reads what has come before.
 async fn dawdle(sender: &mut TcpStream) {
@@ -56,12 +66,7 @@ async fn dawdle(sender: &mut TcpStream) {
 /// RFC 9112 section 9.6 says it of HTTP/1: what comes at a closed socket has the system forget what it has not sent.
 #[tokio::test]
 async fn the_last_bytes_arrive_although_their_dialer_is_gone() {
-    let own = settings(own());
-    let mut listener = listen(&own);
-    let (mut network, to) = Network::before(&*listener).await;
-    let (client, server) =
-        network.carry(async { tokio::join!(dial(&own, &to), accept(&mut listener)) }).await;
-    let (mut client, mut server) = (client.unwrap(), server.stream);
+    let (mut network, _listener, mut client, mut server) = connected().await;
     let mut got = Vec::new();
     network
         .carry(async {
@@ -78,12 +83,7 @@ async fn the_last_bytes_arrive_although_their_dialer_is_gone() {
 
 #[tokio::test]
 async fn the_last_bytes_arrive_although_their_listener_drains() {
-    let own = settings(own());
-    let mut listener = listen(&own);
-    let (mut network, to) = Network::before(&*listener).await;
-    let (client, server) =
-        network.carry(async { tokio::join!(dial(&own, &to), accept(&mut listener)) }).await;
-    let (mut client, mut server) = (client.unwrap(), server.stream);
+    let (mut network, mut listener, mut client, mut server) = connected().await;
     let mut got = Vec::new();
     listener.drain();
     network
