@@ -86,15 +86,15 @@ async def main():
                         help="where npm has installed playwright-core and ws")
     parser.add_argument("--go", default="target/interop/http2/go", type=pathlib.Path,
                         help="where Go has installed h2spec and h2specd")
-    parser.add_argument("--example", default="target/debug/examples/http2_peer", type=pathlib.Path,
-                        help="the example of the crate rosn-http that is both ends of HTTP/2")
+    parser.add_argument("--examples", default="target/debug/examples", type=pathlib.Path,
+                        help="where `http2_peer` of the crate rosn-http is, which is both ends of HTTP/2")
     parser.add_argument("--direct", action="store_true", help="without rosn, to see whether the cases are right")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard % (1 << 63), max(soft, 8192)), hard))
     setup = Setup(
         options.rosn, Folder("http2").issue(), options.node.absolute(), options.go.absolute(),
-        options.example.absolute(), options.direct,
+        options.examples.absolute() / "http2_peer", options.direct,
     )
     fit = {
         suite: [case for case in members if not (options.direct and getattr(case, "needs_rosn", False))]

@@ -1,7 +1,7 @@
 //! Runs rosn against other people's programs, and installs these first.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -169,9 +169,11 @@ pub(crate) fn check(name: Option<&str>, options: &[String]) -> Result<()> {
             run("cargo", &command)?;
             arguments.push(&rust);
         }
-        let example = format!("--example={}", suite.build_example(&target)?.display());
-        if suite.example.is_some() {
-            arguments.push(&example);
+        let examples = format!("--examples={}", target.join("debug/examples").display());
+        if let Some(name) = suite.example {
+            // With the features that the tests of the workspace are built with, so that most of it is there.
+            run("cargo", &["build", "--locked", "--workspace", "--example", name])?;
+            arguments.push(&examples);
         }
         arguments.extend(options.iter().map(String::as_str));
         run(&python, &arguments)?;
@@ -202,16 +204,6 @@ impl Suite {
         std::fs::create_dir_all(&folder)?;
         let options = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", &folder];
         run("npm", &[&options, self.npm].concat())
-    }
-
-    /// Builds the suite's example; where it is then.
-    fn build_example(&self, target: &Path) -> Result<PathBuf> {
-        let name = self.example.unwrap_or_default();
-        if self.example.is_some() {
-            // With the features that the tests of the workspace are built with, so that most of it is there.
-            run("cargo", &["build", "--locked", "--workspace", "--example", name])?;
-        }
-        Ok(target.join("debug/examples").join(name))
     }
 
     /// Builds the suite's programs of Go into a folder, unless they are there.
